@@ -1,0 +1,1 @@
+"""SAT, the accelerator, in Amaranth HDL: its configuration, formats, arithmetic, array and tools."""

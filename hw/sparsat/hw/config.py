@@ -1,0 +1,130 @@
+"""Configuration of SAT: one frozen object that hardware, compiler and simulator share."""
+
+from dataclasses import asdict, dataclass, replace
+
+from sparsat.hw.formats import FP16, FloatFormat
+
+GROUP_SIZES = (4, 8, 16)
+"""Group sizes M the cells can run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SATConfig:
+    """Sizes of one accelerator.
+
+    Parameters
+    ----------
+    name : str
+        Used for module and file names.
+    rows, cols : int
+        Cells of the array.
+    m_max : int
+        Largest group size M: 4, 8 or 16.
+    depth : int
+        Interleave depth: accumulators per cell, the limit of Ir·Is.
+    fmt : FloatFormat
+        Operand format.
+    a_regs : int
+        Values of A a cell holds per buffer (two buffers): the limit of Ir·M.
+    b_regs : int
+        Values of B a cell holds per buffer (two buffers): the limit of Is·N.
+    a_link : int
+        Values of A that enter a row per cycle: 1 or 2. A column takes one value of B per cycle.
+    a_scratch_kib, b_scratch_kib, c_scratch_kib : int
+        Scratchpads, KiB.
+    sore_lanes, wuve_lanes : int
+        Lanes of the N:M reduction and weight-update engines.
+    axi_bits, channels : int
+        Width of one memory port and number of ports.
+    clock_hz : float
+    """
+
+    name: str
+    rows: int
+    cols: int
+    m_max: int = 16
+    depth: int = 16
+    fmt: FloatFormat = FP16
+    a_regs: int = 32
+    b_regs: int = 32
+    a_link: int = 1
+    a_scratch_kib: int
+    b_scratch_kib: int
+    c_scratch_kib: int
+    sore_lanes: int
+    wuve_lanes: int
+    axi_bits: int = 512
+    channels: int = 1
+    clock_hz: float = 300e6
+
+    def __post_init__(self) -> None:
+        self._need("rows", 1 <= self.rows <= 128, "from 1 to 128")
+        self._need("cols", 1 <= self.cols <= 128, "from 1 to 128")
+        self._need("m_max", self.m_max in GROUP_SIZES, "4, 8 or 16")
+        self._need("depth", _power_of_two(self.depth, 4, 32), "a power of two from 4 to 32")
+        for field, most in (("a_regs", 64), ("b_regs", 64)):
+            value = getattr(self, field)
+            fits = _power_of_two(value, self.m_max, most)
+            self._need(field, fits, f"a power of two from m_max={self.m_max} to {most}")
+        self._need("a_link", self.a_link in (1, 2), "1 or 2 values per cycle")
+        for field in ("a_scratch_kib", "b_scratch_kib", "c_scratch_kib"):
+            self._need(field, 1 <= getattr(self, field) <= 65536, "from 1 to 65536 KiB")
+        for field in ("sore_lanes", "wuve_lanes"):
+            self._need(field, 1 <= getattr(self, field) <= 256, "from 1 to 256")
+        self._need("axi_bits", _power_of_two(self.axi_bits, 64, 1024), "a power of two, 64 to 1024")
+        self._need("channels", 1 <= self.channels <= 4, "from 1 to 4")
+        self._need("clock_hz", 1e6 <= self.clock_hz <= 1e9, "from 1 MHz to 1 GHz")
+
+    def _need(self, field: str, holds: bool, allowed: str) -> None:
+        if not holds:
+            value = getattr(self, field)
+            raise ValueError(f"SATConfig {self.name!r}: {field} is {value!r}, it must be {allowed}")
+
+    @property
+    def cells(self) -> int:
+        return self.rows * self.cols
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of an index within a group."""
+        return (self.m_max - 1).bit_length()
+
+    @property
+    def peak_macs_per_second(self) -> float:
+        return self.cells * self.clock_hz
+
+    def with_(self, **changes) -> "SATConfig":
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict:
+        """JSON-ready form; the format goes by its name."""
+        return asdict(self) | {"fmt": self.fmt.name}
+
+
+def _power_of_two(value: int, low: int, high: int) -> bool:
+    return low <= value <= high and value & (value - 1) == 0
+
+
+def _presets() -> dict[str, SATConfig]:
+    small = dict(a_scratch_kib=16, b_scratch_kib=16, c_scratch_kib=16, sore_lanes=4, wuve_lanes=4)
+    card = dict(
+        a_scratch_kib=4096, b_scratch_kib=4096, c_scratch_kib=4096, sore_lanes=32, wuve_lanes=16,
+        channels=4,
+    )
+    configs = (
+        SATConfig(name="tiny", rows=4, cols=4, a_link=2, **small),
+        SATConfig(name="small", rows=8, cols=8, **small),
+        SATConfig(name="vcu1525", rows=32, cols=32, **card),
+        SATConfig(name="vcu1525_max", rows=48, cols=40, **card),
+    )
+    return {c.name: c for c in configs}
+
+
+PRESETS = _presets()
+
+
+def preset(name: str) -> SATConfig:
+    """The named preset. Raises ValueError that lists the presets."""
+    if name not in PRESETS:
+        raise ValueError(f"config {name!r} is unknown, it must be one of {', '.join(PRESETS)}")
+    return PRESETS[name]

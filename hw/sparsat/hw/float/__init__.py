@@ -1,0 +1,1 @@
+"""Pipelined floating-point units of the compute array."""

@@ -1,0 +1,210 @@
+"""Accumulator + exact product, rounded once to binary32."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.data import StructLayout
+from amaranth.lib.wiring import In, Out
+
+from sparsat.hw.float.layouts import ACC_LAYOUT, OperandCodes, product_layout
+from sparsat.hw.formats import FloatFormat
+
+GUARD = 3
+"""Bits kept below the accumulator's last place: enough for a product with one redundant sign bit."""
+SUM_BITS = ACC_LAYOUT["mant"].width + GUARD
+TOP = SUM_BITS - 1
+
+
+class Accumulate(wiring.Component):
+    """`o = round_to_binary32(own | other + p)`, nearest even, in two's complement throughout.
+
+    The summand comes as two words of which at most one is non-zero, because the cell reads it
+    from one of two memories: the OR costs nothing here.
+
+    A sum of an accumulator and a product of FP16 numbers cannot overflow (a product is below
+    2**32, less than half a unit in the last place of any accumulator near 2**128) nor become
+    subnormal (all sums are multiples of 2**-48), so only BF16 pays for those cases. There, a
+    result that rounds to less than 2**-126 becomes zero.
+
+    Parameters
+    ----------
+    fmt : FloatFormat
+        Format of the factors of `p`.
+
+    Members
+    -------
+    p : In(product_layout(fmt))
+    own, other : In(ACC_LAYOUT)
+    o : Out(ACC_LAYOUT)
+        Combinational from the last pipeline register.
+
+    Latency 4 cycles, one sum per cycle.
+    """
+
+    latency = 4
+
+    def __init__(self, *, fmt: FloatFormat):
+        self.fmt = fmt
+        super().__init__(
+            {
+                "p": In(product_layout(fmt)),
+                "own": In(ACC_LAYOUT),
+                "other": In(ACC_LAYOUT),
+                "o": Out(ACC_LAYOUT),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        self._pipeline_exponent_and_flags(m)
+        self._align(m)
+        self._add(m)
+        self._normalise_by_eights(m)
+        self._normalise_by_twos(m)
+        self._round(m)
+        return m
+
+    def _pipeline_exponent_and_flags(self, m):
+        """Carry the larger exponent and what overrides the sum beside stages 1 to 4.
+
+        These registers have a reset only so that synthesis does not turn the chain into
+        shift-register LUTs; registers with a data-driven clear must not have one.
+        """
+        p, exp_bits = self.p, max(len(self.p.exp), len(self.own.exp))
+        exp = signed(exp_bits + 1) if p.exp.shape().signed else exp_bits
+        side = StructLayout({"exp": exp, "special": 1, "sign": 1, "nan": 1})
+        self._side = [Signal(side, name=f"side_{stage}") for stage in range(1, 4)]
+        self._flags = Signal(StructLayout({"special": 1, "sign": 1, "nan": 1}))
+        self._exp = Signal(exp, reset_less=True)
+        for to, of in zip(self._side[1:], self._side[:-1], strict=True):
+            m.d.sync += to.eq(of)
+        m.d.sync += [self._flags[k].eq(self._side[-1][k]) for k in ("special", "sign", "nan")]
+
+    def _align(self, m):
+        """Stage 1: order the two terms by exponent; start shifting the smaller one right."""
+        p = self.p
+        acc = Signal(ACC_LAYOUT)
+        m.d.comb += acc.as_value().eq(self.own.as_value() | self.other.as_value())
+        diff = Signal(signed(max(len(acc.exp), len(p.exp)) + 1))
+        behind = Signal()
+        m.d.comb += [diff.eq(p.exp - acc.exp), behind.eq(diff[-1])]
+
+        # With the product behind the shift is -diff = ~diff + 1: the extra one is wired in.
+        product = p.mant << OperandCodes(self.fmt).align
+        distance = diff[:-1] ^ behind.replicate(len(diff) - 1)
+        shift = Signal(5)
+        small = Signal(signed(SUM_BITS))
+        m.d.comb += [
+            shift.eq(distance[:5] | distance[5:].any().replicate(5)),
+            small.eq(Mux(behind, product << (GUARD - 1), acc.mant << GUARD)),
+        ]
+        self._big = Signal(ACC_LAYOUT["mant"].shape, reset_less=True)
+        self._small = Signal(signed(SUM_BITS), reset_less=True)
+        self._shift = Signal(3, reset_less=True)
+        self._lost = Signal(reset_less=True)
+        m.d.sync += [
+            self._big.eq(Mux(behind, acc.mant, product)),
+            self._small.eq(small >> shift[:2]),
+            self._shift.eq(shift[2:]),
+            self._lost.eq((small[:3] & Cat(shift[:2].any(), shift[1], shift[:2].all())).any()),
+        ]
+        side = self._side[0]
+        m.d.sync += [
+            side.exp.eq(Mux(behind, acc.exp, p.exp) + 1),
+            side.special.eq(acc.inf | p.inf),
+            side.sign.eq(Mux(p.inf, p.sign, acc.mant[-1])),
+            side.nan.eq(acc.nan | p.nan | (acc.inf & p.inf & (acc.mant[-1] ^ p.sign))),
+        ]
+
+    def _add(self, m):
+        """Stage 2: finish the shift, keeping what falls off as one sticky bit, and add."""
+        shift, small = self._shift, self._small
+        by_4 = Signal(signed(SUM_BITS))
+        m.d.comb += by_4.eq(small >> (shift[:2] << 2))
+        lost = (
+            self._lost
+            | (small[:4].any() & shift[:2].any())
+            | (small[4:8].any() & shift[1])
+            | (small[8:12].any() & shift[:2].all())
+            | (by_4[:16].any() & shift[2])
+        )
+        self._sum = Signal(signed(SUM_BITS), reset_less=True)
+        self._sticky = Signal(3)  # stages 2 to 4
+        m.d.sync += [
+            self._sum.eq(Mux(shift[2], by_4 >> 16, by_4) + (self._big << GUARD)),
+            self._sticky.eq(Cat(lost, self._sticky)),
+        ]
+
+    def _normalise_by_eights(self, m):
+        """Stage 3: shift left by 0, 8, 16 or 24 places; fewer than 8 redundant sign bits stay."""
+        total = self._sum
+
+        def redundant(high, low):
+            return _all_equal(total[TOP - high : TOP - low + 1])
+
+        eight = redundant(5, 0) & redundant(8, 5)
+        sixteen = eight & redundant(13, 8) & redundant(16, 13)
+        all_but_five = sixteen & redundant(21, 16) & redundant(24, 21)
+        eights = Signal(2)
+        m.d.comb += eights.eq(Cat((eight & ~sixteen) | all_but_five, sixteen))
+        self._coarse = Signal(signed(SUM_BITS), reset_less=True)
+        self._eights = Signal(2, reset_less=True)
+        m.d.sync += [self._coarse.eq(total << (eights << 3)), self._eights.eq(eights)]
+
+    def _normalise_by_twos(self, m):
+        """Stage 4: shift left by 0, 2, 4 or 6 places; at most one redundant sign bit stays."""
+        total = self._coarse
+        two, four, six = (_all_equal(total[TOP - n :]) for n in (2, 4, 6))
+        twos, zero = Signal(2), Signal()
+        m.d.comb += [
+            twos.eq(Cat((two & ~four) | six, four)),
+            zero.eq(self._eights.all() & ~total[TOP - 4 :].any()),
+        ]
+        self._fine = Signal(signed(SUM_BITS), reset_less=True)
+        self._shifted = Signal(4, reset_less=True)
+        m.d.sync += [
+            self._fine.eq(total << (twos << 1)),
+            # Rounding takes one more place off a zero: 1 here makes its exponent 0.
+            self._shifted.eq(Mux(zero, 0, Cat(twos, self._eights))),
+            self._exp.eq(Mux(zero, 1, self._side[-1].exp)),
+        ]
+
+    def _round(self, m):
+        """Shift left by the last place, round to nearest even, finish the exponent."""
+        last = Signal()
+        places = Signal(SUM_BITS)
+        up = Signal()
+        m.d.comb += [
+            last.eq(self._fine[TOP] == self._fine[TOP - 1]),
+            places.eq(Mux(last, self._fine << 1, self._fine)),
+            up.eq(places[GUARD] & (places[GUARD + 1] | places[:GUARD].any() | self._sticky[-1])),
+        ]
+        exp = Signal(self._exp.shape())
+        mant = Signal(ACC_LAYOUT["mant"].shape)
+        m.d.comb += [
+            exp.eq(self._exp - Cat(last, self._shifted)),
+            mant.eq(places[GUARD + 1 :].as_signed() + up),
+        ]
+        o, flags = self.o, self._flags
+        m.d.comb += [
+            o.mant.eq(Cat(mant[:-1], Mux(flags.special, flags.sign, mant[-1]))),
+            o.exp.eq(exp),
+            o.inf.eq(flags.special),
+            o.nan.eq(flags.nan),
+        ]
+        if not self.fmt.subnormals:
+            self._limit(m, exp, mant)
+
+    def _limit(self, m, exp, mant):
+        """Turn a finite result outside binary32's range into infinity or zero."""
+        # |mant| == 2**24 is the next power of two.
+        power = Signal.like(exp)
+        m.d.comb += power.eq(exp + ((mant == 1 << 24) | (mant == -(1 << 24))))
+        with m.If(~self._flags.special):
+            with m.If(power > 254):
+                m.d.comb += self.o.inf.eq(1)
+            with m.Elif(power < 1):
+                m.d.comb += [self.o.mant.eq(0), self.o.exp.eq(0)]
+
+
+def _all_equal(bits):
+    return bits.all() | ~bits.any()

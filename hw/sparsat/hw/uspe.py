@@ -1,0 +1,153 @@
+"""USPE, the unified sparse processing element: one cell of the array."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.data import StructLayout
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from sparsat.hw.config import SATConfig
+from sparsat.hw.float.accumulate import Accumulate
+from sparsat.hw.float.layouts import ACC_LAYOUT, col_layout, row_layout
+from sparsat.hw.float.multiply import Multiply
+
+ACC_LOOP = Accumulate.latency + 2
+"""Cycles from reading an accumulator to being able to read its next value."""
+
+
+def row_link(config: SATConfig) -> StructLayout:
+    """What moves right each cycle: `a_link` values of A, `v0` first.
+
+    (Not an array: Yosys' abc9 confuses a wire named `a[0]` with bit 0 of `a`.)
+    """
+    return StructLayout({f"v{n}": row_layout(config.fmt) for n in range(config.a_link)})
+
+
+def col_link(config: SATConfig) -> StructLayout:
+    """What moves down each cycle: one value of B and its index within the group (0 if dense)."""
+    return StructLayout({"value": col_layout(config.fmt), "index": config.index_bits})
+
+
+def control_layout(config: SATConfig) -> StructLayout:
+    """One cycle's orders to a cell, made at the head of its row; each field in its own pipeline stage.
+
+    `a_*`, `b_*` address the operand registers (both buffers), `w_*` the running sums, `x_*` the
+    sums exchanged with the neighbours (two halves).
+    """
+    a = (2 * config.a_regs).bit_length() - 1
+    b = (2 * config.b_regs).bit_length() - 1
+    w = (config.depth - 1).bit_length()
+    return StructLayout(
+        {
+            "a_we": 1,
+            "a_waddr": a - (config.a_link - 1),
+            "b_we": 1,
+            "b_waddr": b,
+            "b_raddr": b,  # stage 0
+            "a_base": a,  # stage 1: address of the value, without B's index
+            "not_own": 1,  # stage 2: the summand is not a running sum …
+            "not_x": 1,  # … nor an exchanged one; neither means zero
+            "w_raddr": w,
+            "w_we": 1,  # stage 7
+            "w_waddr": w,
+            "x_raddr": w + 1,
+            "x_we": 1,
+            "x_waddr": w + 1,
+            "south_x": 1,  # what goes south is an exchanged sum, else the new one
+        }
+    )
+
+
+class USPE(wiring.Component):
+    """One multiply-accumulate per cycle on operands it holds, N:M sparse or dense.
+
+    The cell obeys the control word that passes through it and keeps no state of its own but its
+    registers: A and B operands (double buffered, so that loading overlaps computing), the running
+    sums of a micro-tile, and the exchange memory through which finished sums leave and initial
+    ones arrive. In output-stationary use sums stay in `w` until they are final; in
+    weight-stationary use they come from the north neighbour through `x` and leave south.
+
+    Stage 0 reads B, 1 reads A at `a_base | index`, 2 multiplies and reads the summand, 3 to 6 add.
+
+    Parameters
+    ----------
+    config : SATConfig
+
+    Members
+    -------
+    a, a_out : row_link(config), right
+    b, b_out : col_link(config), down
+    c, c_out : ACC_LAYOUT, down
+    ctl, ctl_out : control_layout(config), right
+
+    Each link takes one cycle per hop. A product enters a sum 3 cycles after `b_raddr`; the sum
+    leaves south 4 cycles after that and can be read again `ACC_LOOP` cycles after it was read.
+    """
+
+    def __init__(self, *, config: SATConfig):
+        self.config = config
+        super().__init__(
+            {
+                "a": In(row_link(config)),
+                "b": In(col_link(config)),
+                "c": In(ACC_LAYOUT),
+                "ctl": In(control_layout(config)),
+                "a_out": Out(row_link(config)),
+                "b_out": Out(col_link(config)),
+                "c_out": Out(ACC_LAYOUT),
+                "ctl_out": Out(control_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, ctl = self.config, self.ctl_out
+        m.submodules.multiply = multiply = Multiply(fmt=config.fmt)
+        m.submodules.accumulate = accumulate = Accumulate(fmt=config.fmt)
+        m.submodules.a_file = a_file = Memory(
+            shape=row_link(config), depth=2 * config.a_regs // config.a_link, init=[]
+        )
+        m.submodules.b_file = b_file = Memory(
+            shape=col_link(config), depth=2 * config.b_regs, init=[]
+        )
+        m.submodules.w = w = Memory(shape=ACC_LAYOUT, depth=config.depth, init=[])
+        m.submodules.x = x = Memory(shape=ACC_LAYOUT, depth=2 * config.depth, init=[])
+
+        m.d.sync += [self.a_out.eq(self.a), self.b_out.eq(self.b), ctl.eq(self.ctl)]
+        self._write(m, a_file, ctl.a_we, ctl.a_waddr, self.a_out)
+        self._write(m, b_file, ctl.b_we, ctl.b_waddr, self.b_out)
+
+        # Operands: B first, since its index says which value of A it meets.
+        b_read = b_file.read_port(domain="comb")
+        b_entry = Signal(col_link(config))
+        m.d.comb += b_read.addr.eq(ctl.b_raddr)
+        m.d.sync += b_entry.eq(b_read.data)
+        a_addr = ctl.a_base | b_entry.index
+        a_read = a_file.read_port(domain="comb")
+        pick = len(a_addr) - len(a_read.addr)
+        m.d.comb += a_read.addr.eq(a_addr[pick:])
+        value = Mux(a_addr[0], a_read.data["v1"], a_read.data.v0) if pick else a_read.data.v0
+        m.d.sync += [multiply.a.eq(value), multiply.b.eq(b_entry.value)]
+
+        # Summand: read while the product is formed; unused sources read as zero.
+        w_read, x_read = w.read_port(domain="comb"), x.read_port(domain="comb")
+        m.d.comb += [w_read.addr.eq(ctl.w_raddr), x_read.addr.eq(ctl.x_raddr)]
+        own, other = (Signal(ACC_LAYOUT, reset_less=True, name=n) for n in ("own", "other"))
+        m.d.sync += [
+            own.eq(Mux(ctl.not_own, 0, w_read.data.as_value())),
+            other.eq(Mux(ctl.not_x, 0, x_read.data.as_value())),
+        ]
+        m.d.comb += [accumulate.own.eq(own), accumulate.other.eq(other)]
+        m.d.comb += accumulate.p.eq(multiply.o)
+
+        self._write(m, w, ctl.w_we, ctl.w_waddr, accumulate.o)
+        self._write(m, x, ctl.x_we, ctl.x_waddr, self.c)
+        m.d.sync += self.c_out.eq(
+            Mux(ctl.south_x, x_read.data.as_value(), accumulate.o.as_value())
+        )
+        return m
+
+    @staticmethod
+    def _write(m, memory, enable, addr, data):
+        port = memory.write_port()
+        m.d.comb += [port.en.eq(enable), port.addr.eq(addr), port.data.eq(data)]
