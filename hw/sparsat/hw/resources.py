@@ -16,6 +16,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component, In, Out
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -25,7 +26,7 @@ from sparsat.hw.tools.timing import critical_path
 from sparsat.hw.tools.verilog import to_verilog
 from sparsat.hw.tools.yosys import Resources, count_resources, synthesize
 
-COLUMNS = ("block", "LUT", "LUTRAM", "FF", "DSP", "BRAM18", "URAM", "path ns", "MHz", "levels")
+COLUMNS = ("block", "LUT", "LUTRAM", "FF", "DSP", "BRAM18", "URAM", "ns", "MHz", "levels")
 
 
 class ReferenceAdder(Component):
@@ -83,7 +84,7 @@ def estimate(name: str, component: Component) -> Estimate:
 
 
 def to_table(estimates: Iterable[Estimate]) -> Table:
-    table = Table(title=f"UltraScale+ -2, estimated by {_tool()}")
+    table = Table(title=f"UltraScale+ -2, estimated by {_tool()}", box=box.SIMPLE)
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "block" else "right", no_wrap=True)
     for item in estimates:
