@@ -33,7 +33,7 @@ test: venv
 lint: venv
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy $(PARTS)
+	.venv/bin/mypy $(shell find $(PARTS) -name "*.py")
 
 verify-float: venv
 	$(RUN) -m sparsat.hw.float.verify
