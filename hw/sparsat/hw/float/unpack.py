@@ -1,6 +1,6 @@
 """Operand words to array operands and to binary32."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -156,11 +156,11 @@ class Widen(wiring.Component):
         bias = FP32.bias - fmt.bias - OperandCodes(fmt).exp_offset
         exp = Signal(8)
         m.d.comb += [normalise.i.eq(self.i), exp.eq(n.exp + bias)]
-        m.d.sync += self.o.eq(Cat(n.frac << (FP32.frac_bits - fmt.frac_bits), exp, n.sign))
+        m.d.sync += self.o.eq(Cat(n.frac.shift_left(FP32.frac_bits - fmt.frac_bits), exp, n.sign))
         with m.If(n.zero):
             m.d.sync += self.o.eq(n.sign << 31)
         with m.Elif(n.inf):
-            m.d.sync += self.o.eq(Cat((FP32.exp_max << 23) & 0x7FFFFFFF, n.sign))
+            m.d.sync += self.o.eq(Cat(Const(FP32.exp_max << FP32.frac_bits, 31), n.sign))
         with m.Elif(n.nan):
             m.d.sync += self.o.eq(FP32.quiet_nan)
         return m
