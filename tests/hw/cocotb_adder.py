@@ -16,3 +16,9 @@ async def adds(dut):
     await ClockCycles(dut.clk, 4)
     await ReadOnly()
     assert dut.q.value.to_unsigned() == int(os.environ["EXPECTED_SUM"])
+
+
+@cocotb.test()
+async def exposes_the_ports_alone(dut):
+    assert hasattr(dut, "q")
+    assert not hasattr(dut, "total")

@@ -3,7 +3,7 @@
 Run as `python -m sparsat.hw.resources`.
 
 Estimates by Yosys and by the delays in `sparsat.hw.tools.delays`, not results of place and route.
-LUTRAM counts those of the LUTs that are memories; BRAM18 counts 18 Kb halves.
+LUTRAM counts those of the LUTs that are memories; BRAM counts 18 Kb halves.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from sparsat.hw.tools.timing import critical_path
 from sparsat.hw.tools.verilog import to_verilog
 from sparsat.hw.tools.yosys import Resources, count_resources, synthesize
 
-COLUMNS = ("block", "LUT", "LUTRAM", "FF", "DSP", "BRAM18", "URAM", "ns", "MHz", "levels")
+COLUMNS = ("block", "LUT", "LUTRAM", "FF", "DSP", "BRAM", "URAM", "ns", "MHz", "levels")
 
 
 class ReferenceAdder(Component):
@@ -84,7 +84,7 @@ def estimate(name: str, component: Component) -> Estimate:
 
 
 def to_table(estimates: Iterable[Estimate]) -> Table:
-    table = Table(title=f"UltraScale+ -2, estimated by {_tool()}", box=box.SIMPLE)
+    table = Table(title=f"UltraScale+ -2, estimated by {_tool()}", box=box.SIMPLE, pad_edge=False)
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "block" else "right", no_wrap=True)
     for item in estimates:

