@@ -81,7 +81,11 @@ class ArrayOp:
     def validate(self, config: SATConfig) -> None:
         """Raise ValueError that names the field, its value and the allowed range."""
         need = self._need
-        need("m", self.m in GROUP_SIZES and self.m <= config.m_max, f"4, 8 or 16, up to {config.m_max}")
+        need(
+            "m",
+            self.m in GROUP_SIZES and self.m <= config.m_max,
+            f"4, 8 or 16, up to {config.m_max}",
+        )
         need("n", 1 <= self.n <= self.m, f"from 1 to m={self.m}")
         need("ir", self.ir >= 1, "at least 1")
         need("is_", self.is_ >= 1, "at least 1")
@@ -90,8 +94,16 @@ class ArrayOp:
                 f"ArrayOp: ir·is_ is {self.ir}·{self.is_} = {self.interleave}, "
                 f"it must be at most the interleave depth {config.depth}"
             )
-        need("ir", self.ir * self.m <= config.a_regs, f"at most {config.a_regs // self.m} at m={self.m}")
-        need("is_", self.is_ * self.n <= config.b_regs, f"at most {config.b_regs // self.n} at n={self.n}")
+        need(
+            "ir",
+            self.ir * self.m <= config.a_regs,
+            f"at most {config.a_regs // self.m} at m={self.m}",
+        )
+        need(
+            "is_",
+            self.is_ * self.n <= config.b_regs,
+            f"at most {config.b_regs // self.n} at n={self.n}",
+        )
         for field in ("groups", "tiles"):
             need(field, 1 <= getattr(self, field) <= MAX_COUNT, f"from 1 to {MAX_COUNT}")
         for field in ("a_order", "b_order"):

@@ -108,7 +108,11 @@ def _power_of_two(value: int, low: int, high: int) -> bool:
 def _presets() -> dict[str, SATConfig]:
     small = dict(a_scratch_kib=16, b_scratch_kib=16, c_scratch_kib=16, sore_lanes=4, wuve_lanes=4)
     card = dict(
-        a_scratch_kib=4096, b_scratch_kib=4096, c_scratch_kib=4096, sore_lanes=32, wuve_lanes=16,
+        a_scratch_kib=4096,
+        b_scratch_kib=4096,
+        c_scratch_kib=4096,
+        sore_lanes=32,
+        wuve_lanes=16,
         channels=4,
     )
     configs = (

@@ -1,7 +1,7 @@
 """Row head: turns slots into the control words of one row of cells."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import enum, wiring
+from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
@@ -17,18 +17,14 @@ LAG = 2
 RESULT = Multiply.latency + Accumulate.latency + 2
 """Stage at which a new sum is written or sent."""
 
-assert ACC_LOOP == Accumulate.latency + 2  # noqa: S101 - the plain number serves the compiler
-
-
-class Flow(enum.Enum, shape=1):
-    """Dataflow as a bit, see `array_op.Dataflow`."""
-
-    OS = 0
-    WS = 1
+assert Accumulate.latency + 2 == ACC_LOOP
 
 
 def op_layout(config: SATConfig) -> StructLayout:
-    """An operation as the row heads see it, held still while it runs (all counts less one)."""
+    """An operation as the row heads see it, held still while it runs.
+
+    `n`, `ir`, `is_`, `load_a` and `load_b` count from zero: they hold the last index.
+    """
     d = (config.depth - 1).bit_length()
     return StructLayout(
         {
@@ -44,7 +40,7 @@ def op_layout(config: SATConfig) -> StructLayout:
             "gap": 3,  # idle cycles after each round of the interleave
             "load_a": 6,
             "load_b": 6,
-            "period": 9,
+            "period": 10,
             "a_step_ir": 5,  # address steps, see ArrayOp's orders
             "a_step_n": 5,
             "b_step_is": 5,
@@ -62,6 +58,7 @@ SLOT = StructLayout(
         "first": 1,  # sums start here …
         "last": 1,  # … and end here
         "fill": 1,  # no slot: only a pass of initial sums
+        "take": 1,  # initial sums enter meanwhile: for the next slot (WS), for the tile after next (OS)
         "end": 1,
         "a_sel": 1,  # buffer to compute from; the other one is loaded
         "b_sel": 1,
@@ -138,17 +135,15 @@ class RowHead(wiring.Component):
 
     def _hand_over(self, m):
         """Pass the slot on: at once, or when its period is over."""
-        left = Signal(9)
+        left = Signal(self.op.period.shape())
         held = Signal(SLOT)
-        late, late_valid = Signal(SLOT), Signal()
         with m.If(left != 0):
             m.d.sync += left.eq(left - 1)
         with m.If(self.slot_valid):
             m.d.sync += [held.eq(self.slot), left.eq(self.op.period)]
-        m.d.sync += [late.eq(held), late_valid.eq(left == 1)]
         m.d.sync += [
-            self.slot_out.eq(Mux(self.op.ws, late, self.slot)),
-            self.slot_out_valid.eq(Mux(self.op.ws, late_valid, self.slot_valid)),
+            self.slot_out.eq(Mux(self.op.ws, held, self.slot)),
+            self.slot_out_valid.eq(Mux(self.op.ws, left == 1, self.slot_valid)),
         ]
 
     def _load(self, m):
@@ -224,7 +219,8 @@ class RowHead(wiring.Component):
                     "b": 7,
                     "compute": 1,
                     "start": 1,  # the summand is an initial one
-                    "ahead": 1,  # row 0 may take the initial sum of the next slot
+                    "begins": 1,
+                    "take": 1,
                     "final": 1,  # the sum leaves the cell
                     "half": 1,
                     "end": 1,
@@ -238,7 +234,8 @@ class RowHead(wiring.Component):
             stage.b.eq(Cat(b[: len(self.ctl.b_raddr) - 1], slot.b_sel)),
             stage.compute.eq(go & slot.compute),
             stage.start.eq(go & slot.compute & slot.first & begins),
-            stage.ahead.eq(go & slot.load_a & begins),
+            stage.begins.eq(go & begins),
+            stage.take.eq(slot.take),
             stage.final.eq(go & slot.compute & slot.last & ends),
             stage.half.eq(slot.half),
             stage.end.eq(slot.end & (j == op.last_j)),
@@ -277,17 +274,17 @@ class RowHead(wiring.Component):
         # A pass of `pops` exchanged sums waits while the exchange memory serves a summand.
         left = Signal(len(op.pops) + 1)
         at, half = Signal(len(op.last_j)), Signal()
-        filling, ending = Signal(), Signal()
+        filling, taking, ending = Signal(), Signal(), Signal()
         pop = Signal()
         m.d.comb += pop.eq((left != 0) & ~reads_x)
         with m.If(pop):
             m.d.sync += [left.eq(left - 1), at.eq(Mux(at == op.last_j, 0, at + 1))]
         with m.If(new.final & (new.j == op.last_j) & ~op.ws):
             m.d.sync += [left.eq(op.pops), at.eq(0), half.eq(new.half)]
-            m.d.sync += [filling.eq(0), ending.eq(new.end)]
+            m.d.sync += [filling.eq(0), taking.eq(new.take), ending.eq(new.end)]
         with m.If(self.slot_valid & self.slot.fill):
             m.d.sync += [left.eq(op.pops + op.last_j + 1), at.eq(0), half.eq(self.slot.half)]
-            m.d.sync += [filling.eq(1), ending.eq(0)]
+            m.d.sync += [filling.eq(1), taking.eq(self.slot.take), ending.eq(0)]
 
         m.d.comb += [
             south.valid.eq(new.final | pop),
@@ -302,11 +299,10 @@ class RowHead(wiring.Component):
         if self.top:
             # Output-stationary, sums enter in step with those that leave. Weight-stationary, those
             # of the next slot enter as those of this one are used.
-            prefetch = op.ws & op.resume & read.ahead
             m.d.comb += [
-                ctl.x_we.eq(Mux(op.ws, prefetch, south.valid)),
-                ctl.x_waddr.eq(Mux(op.ws, Cat(read.j, 0), south.addr)),
-                self.c_ready.eq(ctl.x_we & op.resume),
+                ctl.x_we.eq(Mux(op.ws, read.begins, south.valid)),
+                ctl.x_waddr.eq(Mux(op.ws, read.j, south.addr)),
+                self.c_ready.eq(ctl.x_we & Mux(op.ws, read.take, Mux(pop, taking, new.take))),
             ]
         else:
             arrived = Signal(self.north.shape())

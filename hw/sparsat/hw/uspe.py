@@ -58,6 +58,20 @@ def control_layout(config: SATConfig) -> StructLayout:
     )
 
 
+def cell_signature(config: SATConfig) -> wiring.Signature:
+    """Ports of a cell: four links, in from the west and north, out to the east and south."""
+    links = {
+        "a": row_link(config),
+        "b": col_link(config),
+        "c": ACC_LAYOUT,
+        "ctl": control_layout(config),
+    }
+    return wiring.Signature(
+        {name: In(shape) for name, shape in links.items()}
+        | {f"{name}_out": Out(shape) for name, shape in links.items()}
+    )
+
+
 class USPE(wiring.Component):
     """One multiply-accumulate per cycle on operands it holds, N:M sparse or dense.
 
@@ -86,18 +100,7 @@ class USPE(wiring.Component):
 
     def __init__(self, *, config: SATConfig):
         self.config = config
-        super().__init__(
-            {
-                "a": In(row_link(config)),
-                "b": In(col_link(config)),
-                "c": In(ACC_LAYOUT),
-                "ctl": In(control_layout(config)),
-                "a_out": Out(row_link(config)),
-                "b_out": Out(col_link(config)),
-                "c_out": Out(ACC_LAYOUT),
-                "ctl_out": Out(control_layout(config)),
-            }
-        )
+        super().__init__(cell_signature(config))
 
     def elaborate(self, platform):
         m = Module()
@@ -142,9 +145,7 @@ class USPE(wiring.Component):
 
         self._write(m, w, ctl.w_we, ctl.w_waddr, accumulate.o)
         self._write(m, x, ctl.x_we, ctl.x_waddr, self.c)
-        m.d.sync += self.c_out.eq(
-            Mux(ctl.south_x, x_read.data.as_value(), accumulate.o.as_value())
-        )
+        m.d.sync += self.c_out.eq(Mux(ctl.south_x, x_read.data.as_value(), accumulate.o.as_value()))
         return m
 
     @staticmethod

@@ -55,9 +55,7 @@ def row_layout(fmt: FloatFormat) -> StructLayout:
 
     Zero, infinity and NaN are exponent codes (`OperandCodes`).
     """
-    return StructLayout(
-        {"mant": signed(fmt.frac_bits + 2), "exp": OperandCodes(fmt).row_exp_bits}
-    )
+    return StructLayout({"mant": signed(fmt.frac_bits + 2), "exp": OperandCodes(fmt).row_exp_bits})
 
 
 def col_layout(fmt: FloatFormat) -> StructLayout:
@@ -65,9 +63,7 @@ def col_layout(fmt: FloatFormat) -> StructLayout:
 
     Zero, infinity and NaN are exponent codes (`OperandCodes`).
     """
-    return StructLayout(
-        {"frac": fmt.frac_bits, "sign": 1, "exp": OperandCodes(fmt).col_exp_bits}
-    )
+    return StructLayout({"frac": fmt.frac_bits, "sign": 1, "exp": OperandCodes(fmt).col_exp_bits})
 
 
 def product_layout(fmt: FloatFormat) -> StructLayout:

@@ -37,9 +37,7 @@ class MultiplyAccumulate(wiring.Component):
 
     def __init__(self, *, fmt: FloatFormat):
         self.fmt = fmt
-        super().__init__(
-            {"a": In(fmt.width), "b": In(fmt.width), "c": In(32), "o": Out(32)}
-        )
+        super().__init__({"a": In(fmt.width), "b": In(fmt.width), "c": In(32), "o": Out(32)})
 
     def elaborate(self, platform):
         m = Module()
