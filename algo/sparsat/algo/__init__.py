@@ -1,0 +1,56 @@
+"""N:M sparse training for PyTorch, and the golden model of the accelerator's GEMM.
+
+    from sparsat.algo import NMConfig, prepare
+
+    handle = prepare(model, NMConfig(method="bdwp", n_keep=2, m=8, decay=2e-4))
+    print(handle.report)            # what is sparse, what was skipped and why
+    optimizer = SGD(handle.parameters(), lr=0.1)
+    for x, y in batches:
+        loss_fn(model(x), y).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        handle.step()               # once per optimizer step: regenerates the sparse weights
+    handle.verify()                 # [] or the violations
+    model = handle.finalize()       # plain modules again, zeros baked into the weights
+
+`prepare` keeps the model object, its parameters and its state_dict keys; only the class of the
+chosen modules changes, so an optimizer may be made before or after. The config is checked when it
+is made, and a `ValueError` says what would be right.
+
+NMConfig(method, n_keep=2, m=8, decay=None, exclude=None, per_layer={}, numerics="torch",
+         total_steps=None, options={})
+    `decay`: λ of the SR-STE term, None for the method's own default; it is added to the gradient
+    right before the optimizer's step (after loss unscaling, accumulation and clipping).
+    `exclude`: regexes of module names left dense; None excludes the first convolution or linear
+    layer and the last linear layer.
+    `per_layer`: regex → pattern ("2:4", "dense"); the first that matches a module's name wins.
+    `numerics`: "torch", or "sat" for the accelerator's arithmetic (fp16 operands, in-order fp32).
+    `total_steps`: optimizer steps of the run, needed by methods with a schedule (pdp, maskllm).
+    `options`: the method's own settings; `METHODS[name].describe()` lists them with defaults.
+
+Handle
+    `.report`             `Report`: `.sparse`, `.skipped` (lists of entries), prints as a table
+    `.parameters()`       what the optimizer should train (the model's; for MaskLLM its logits)
+    `.penalty()`          scalar to add to the loss (MaskLLM's norm term; 0.0 for the others)
+    `.calibrate(batches)` runs `model(batch)` for each (tuples are unpacked) and prunes: Wanda,
+                          SparseGPT, MaskLLM's Wanda and SparseGPT priors; no-op for the others
+    `.step()`             after every optimizer step
+    `.stages`             share of the dense MACs left in each of "FF", "BP", "WU", per sparse layer
+    `.verify()`           list of `Violation`
+    `.export_masks()`     {weight name: bool mask}, True = kept
+    `.import_masks(masks, counts="kept" | "pruned")`
+                          freezes masks; the caller says what True (or 1) counts
+    `.state_dict()`, `.load_state_dict()`
+                          what the model's state_dict does not hold (step count, frozen masks,
+                          logits), for an exact resume; call after the model's own load_state_dict
+    `.refresh()`          regenerates the sparse weights after weights were changed by hand
+                          (`model.load_state_dict` does it by itself)
+    `.finalize()`         returns the model
+
+Methods: dense, ste, sr-ste, sdgp, sdwp, bdwp, bi-mask, transposable, mvue, s-ste, asp, magnitude,
+wanda, sparsegpt, pdp, maskllm.
+"""
+
+from .patterns import NMPattern
+
+__all__ = ["NMPattern"]
