@@ -1,12 +1,13 @@
-"""Verilog of the array: the cell once, everything else around it."""
+"""Verilog of the array: each repeated part once, and the array that instantiates them."""
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.stce import STCE
+from sparsat.hw.stce import STCE, part_makers
 from sparsat.hw.tools.verilog import to_verilog
-from sparsat.hw.uspe import USPE
 
 
 def stce_verilog(config: SATConfig) -> str:
-    """Modules `stce` (the top) and `uspe` as one Verilog text."""
-    top = to_verilog(STCE(config=config, instances=True), "stce")
-    return top + "\n" + to_verilog(USPE(config=config), "uspe")
+    """Module `stce` (the top) and the modules of its parts as one Verilog text."""
+    parts = {name: make() for name, make in part_makers(config).items()}
+    texts = [to_verilog(STCE(config=config, parts=parts), "stce")]
+    texts += [to_verilog(part, name) for name, part in parts.items()]
+    return "\n".join(texts)

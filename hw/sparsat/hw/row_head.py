@@ -107,21 +107,23 @@ class RowHead(wiring.Component):
 
     def __init__(self, *, config: SATConfig, top: bool):
         self.config, self.top = config, top
-        super().__init__(
-            {
-                "op": In(op_layout(config)),
-                "slot": In(SLOT),
-                "slot_valid": In(1),
-                "slot_out": Out(SLOT),
-                "slot_out_valid": Out(1),
-                "north": In(send_layout(config)),
-                "south": Out(send_layout(config)),
-                "a_ready": Out(1),
-                "c_ready": Out(1),
-                "ctl": Out(control_layout(config)),
-                "done": Out(1),
-            }
-        )
+        super().__init__(self.ports(config))
+
+    @staticmethod
+    def ports(config: SATConfig) -> dict[str, wiring.Member]:
+        return {
+            "op": In(op_layout(config)),
+            "slot": In(SLOT),
+            "slot_valid": In(1),
+            "slot_out": Out(SLOT),
+            "slot_out_valid": Out(1),
+            "north": In(send_layout(config)),
+            "south": Out(send_layout(config)),
+            "a_ready": Out(1),
+            "c_ready": Out(1),
+            "ctl": Out(control_layout(config)),
+            "done": Out(1),
+        }
 
     def elaborate(self, platform):
         m = Module()

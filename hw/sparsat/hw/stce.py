@@ -1,21 +1,28 @@
 """STCE, the compute array: a grid of USPEs with what feeds and empties it."""
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sparsat.hw.conductor import Conductor, request_layout
 from sparsat.hw.config import SATConfig
-from sparsat.hw.float.pack import LoadAccumulator, StoreAccumulator
-from sparsat.hw.float.unpack import ToCol, ToRow
-from sparsat.hw.row_head import RowHead
-from sparsat.hw.uspe import USPE, cell_signature
+from sparsat.hw.edges import SEND_TO_PACKED, ColTop, RowEdge, col_word
+from sparsat.hw.float.pack import StoreAccumulator
+from sparsat.hw.uspe import USPE
 
 
-def col_word(config: SATConfig) -> StructLayout:
-    """What a column takes: a value of B and its index within the group (0 where n = m)."""
-    return StructLayout({"value": config.fmt.width, "index": config.index_bits})
+def part_makers(config: SATConfig) -> dict[str, Callable[[], wiring.Component]]:
+    """What the array repeats, by Verilog module name."""
+    return {
+        "uspe": lambda: USPE(config=config),
+        "row_edge_top": lambda: RowEdge(config=config, top=True),
+        "row_edge": lambda: RowEdge(config=config, top=False),
+        "col_top": lambda: ColTop(config=config),
+        "col_bottom": StoreAccumulator,
+    }
 
 
 class STCE(wiring.Component):
@@ -24,9 +31,9 @@ class STCE(wiring.Component):
     Parameters
     ----------
     config : SATConfig
-    instances : bool
-        Place the cells as instances of a Verilog module `uspe`, emitted once, rather than as
-        Amaranth components: a large array then converts in seconds.
+    parts : mapping of str to Component, optional
+        One of each of `part_makers`, to be emitted once as a Verilog module and only instantiated
+        here: a large array then converts in seconds. Without, the array holds Amaranth components.
 
     Members
     -------
@@ -36,7 +43,7 @@ class STCE(wiring.Component):
         The operands of one more slot are at hand.
     a_{r} : In(fmt.width * a_link), a_ready_{r} : Out(1)
         Values of A of row r, taken in the cycle in which `a_ready_{r}` is high.
-    b_{c} : In(col_word), b_ready_{c} : Out(1)
+    b_{c} : In(width of col_word), b_ready_{c} : Out(1)
         Values of B of column c, likewise.
     c_{c} : In(32), c_ready_{c} : Out(1)
         Initial sums of column c, binary32, likewise.
@@ -47,8 +54,8 @@ class STCE(wiring.Component):
     Nothing stalls inside: what `ready` asks for must be there. Cycles are `timing.array_cycles`.
     """
 
-    def __init__(self, *, config: SATConfig, instances: bool = False):
-        self.config, self.instances = config, instances
+    def __init__(self, *, config: SATConfig, parts: Mapping[str, wiring.Component] | None = None):
+        self.config, self.parts = config, parts
         ports = {
             "i": In(stream.Signature(request_layout(config))),
             "step_valid": In(1),
@@ -59,7 +66,7 @@ class STCE(wiring.Component):
             ports |= {f"a_{r}": In(config.fmt.width * config.a_link), f"a_ready_{r}": Out(1)}
         for c in range(config.cols):
             ports |= {
-                f"b_{c}": In(col_word(config)),
+                f"b_{c}": In(col_word(config).size),
                 f"b_ready_{c}": Out(1),
                 f"c_{c}": In(32),
                 f"c_ready_{c}": Out(1),
@@ -77,104 +84,86 @@ class STCE(wiring.Component):
             self.step_ready.eq(conductor.step_ready),
             self.busy.eq(conductor.busy),
         ]
-        heads = self._heads(m, conductor)
+        edges = self._rows(m, conductor)
         cells = self._cells(m)
-        self._rows(m, heads, cells)
-        self._columns(m, conductor, heads, cells)
+        self._columns(m, conductor, edges)
+        self._connect_columns(m, cells)
+        for edge, row in zip(edges, cells, strict=True):
+            m.d.comb += [row[0].a.eq(edge.a), row[0].ctl.eq(edge.ctl)]
         return m
 
-    def _heads(self, m, conductor):
-        heads = []
+    def _place(self, m, kind, name):
+        """Put in one part; returns its ports as plain values."""
+        if self.parts is None:
+            m.submodules[name] = part = part_makers(self.config)[kind]()
+            ports = part.signature.members
+            return SimpleNamespace(**{p: Value.cast(getattr(part, p)) for p in ports})
+        ports = self.parts[kind].signature.members
+        wires = {
+            p: Signal(Shape.cast(member.shape).width, name=f"{name}_{p}")
+            for p, member in ports.items()
+        }
+        pins = {f"{'i' if ports[p].flow is In else 'o'}_{p}": wire for p, wire in wires.items()}
+        m.submodules[name] = Instance(kind, i_clk=ClockSignal(), i_rst=ResetSignal(), **pins)
+        return SimpleNamespace(**wires)
+
+    def _rows(self, m, conductor):
+        edges = []
         for r in range(self.config.rows):
-            m.submodules[f"head_{r}"] = head = RowHead(config=self.config, top=r == 0)
-            above = heads[-1] if heads else None
+            edge = self._place(m, "row_edge" if r else "row_edge_top", f"edge_{r}")
+            above = edges[-1] if r else None
             m.d.comb += [
-                head.op.eq(conductor.op),
-                head.slot.eq(above.slot_out if above else conductor.slot),
-                head.slot_valid.eq(above.slot_out_valid if above else conductor.slot_valid),
+                edge.op.eq(Value.cast(conductor.op)),
+                edge.slot.eq(above.slot_out if above else Value.cast(conductor.slot)),
+                edge.slot_valid.eq(above.slot_out_valid if above else conductor.slot_valid),
+                edge.north.eq(above.south if above else 0),
+                edge.words.eq(getattr(self, f"a_{r}")),
+                getattr(self, f"a_ready_{r}").eq(edge.a_ready),
             ]
-            if above:
-                m.d.comb += head.north.eq(above.south)
-            heads.append(head)
-        m.d.comb += conductor.done.eq(heads[-1].done)
-        return heads
+            edges.append(edge)
+        m.d.comb += conductor.done.eq(edges[-1].done)
+        return edges
 
     def _cells(self, m):
         config = self.config
-        cells = [[self._cell(m, r, c) for c in range(config.cols)] for r in range(config.rows)]
+        cells = []
         for r in range(config.rows):
-            for c in range(config.cols):
-                cell = cells[r][c]
-                if c:
-                    west = cells[r][c - 1]
-                    m.d.comb += [cell.a.eq(west.a_out), cell.ctl.eq(west.ctl_out)]
-                if r:
-                    north = cells[r - 1][c]
+            cells.append([self._place(m, "uspe", f"cell_{r}_{c}") for c in range(config.cols)])
+            for west, cell in zip(cells[r][:-1], cells[r][1:], strict=True):
+                m.d.comb += [cell.a.eq(west.a_out), cell.ctl.eq(west.ctl_out)]
+            if r:
+                for north, cell in zip(cells[r - 1], cells[r], strict=True):
                     m.d.comb += [cell.b.eq(north.b_out), cell.c.eq(north.c_out)]
         return cells
 
-    def _cell(self, m, r, c):
-        name = f"cell_{r}_{c}"
-        if not self.instances:
-            m.submodules[name] = cell = USPE(config=self.config)
-            return cell
-        signature = cell_signature(self.config)
-        cell = signature.create(path=(name,))
-        ports = {
-            f"{'i' if member.flow is In else 'o'}_{port}": getattr(cell, port)
-            for port, member in signature.members.items()
-        }
-        m.submodules[name] = Instance("uspe", i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
-        return cell
-
-    def _rows(self, m, heads, cells):
-        config = self.config
-        for r, (head, row) in enumerate(zip(heads, cells, strict=True)):
-            m.d.comb += [row[0].ctl.eq(head.ctl), getattr(self, f"a_ready_{r}").eq(head.a_ready)]
-            words = getattr(self, f"a_{r}")
-            for v in range(config.a_link):
-                m.submodules[f"to_row_{r}_{v}"] = to_row = ToRow(fmt=config.fmt)
-                m.d.comb += [
-                    to_row.i.eq(words.word_select(v, config.fmt.width)),
-                    row[0].a[f"v{v}"].eq(to_row.o),
-                ]
-
-    def _columns(self, m, conductor, heads, cells):
+    def _columns(self, m, conductor, edges):
         """Requests and validity go right one column per cycle, as the control words do."""
-        config = self.config
-        b_ready, c_ready = conductor.b_ready, heads[0].c_ready
-        o_valid = heads[-1].south.valid & heads[-1].south.out
-        for _ in range(2 + StoreAccumulator.latency):
-            o_valid = self._later(m, o_valid)
-        for c in range(config.cols):
+        o_valid = edges[-1].o_valid
+        for _ in range(SEND_TO_PACKED):
+            o_valid = _later(m, o_valid)
+        marks = {"b_ready": conductor.b_ready, "c_ready": edges[0].c_ready, "o_valid": o_valid}
+        for c in range(self.config.cols):
+            for name, mark in marks.items():
+                m.d.comb += getattr(self, f"{name}_{c}").eq(mark)
+            marks = {name: _later(m, mark) for name, mark in marks.items()}
+
+    def _connect_columns(self, m, cells):
+        for c, (top, bottom) in enumerate(zip(cells[0], cells[-1], strict=True)):
+            above, below = (
+                self._place(m, "col_top", f"top_{c}"),
+                self._place(m, "col_bottom", f"bottom_{c}"),
+            )
             m.d.comb += [
-                getattr(self, f"b_ready_{c}").eq(b_ready),
-                getattr(self, f"c_ready_{c}").eq(c_ready),
-                getattr(self, f"o_valid_{c}").eq(o_valid),
+                above.word.eq(getattr(self, f"b_{c}")),
+                above.sum.eq(getattr(self, f"c_{c}")),
+                top.b.eq(above.b),
+                top.c.eq(above.c),
+                below.i.eq(bottom.c_out),
+                getattr(self, f"o_{c}").eq(below.o),
             ]
-            self._column(m, c, cells[0][c], cells[-1][c])
-            b_ready, c_ready, o_valid = (self._later(m, s) for s in (b_ready, c_ready, o_valid))
 
-    def _column(self, m, c, top, bottom):
-        m.submodules[f"to_col_{c}"] = to_col = ToCol(fmt=self.config.fmt)
-        m.submodules[f"load_{c}"] = load = LoadAccumulator()
-        m.submodules[f"store_{c}"] = store = StoreAccumulator()
-        word = getattr(self, f"b_{c}")
-        index = word.index
-        for _ in range(ToCol.latency):
-            index = self._later(m, index)
-        m.d.comb += [
-            to_col.i.eq(word.value),
-            top.b.value.eq(to_col.o),
-            top.b.index.eq(index),
-            load.i.eq(getattr(self, f"c_{c}")),
-            top.c.eq(load.o),
-            store.i.eq(bottom.c_out),
-            getattr(self, f"o_{c}").eq(store.o),
-        ]
 
-    @staticmethod
-    def _later(m, value):
-        later = Signal.like(value)
-        m.d.sync += later.eq(value)
-        return later
+def _later(m, value):
+    later = Signal.like(value)
+    m.d.sync += later.eq(value)
+    return later

@@ -58,20 +58,6 @@ def control_layout(config: SATConfig) -> StructLayout:
     )
 
 
-def cell_signature(config: SATConfig) -> wiring.Signature:
-    """Ports of a cell: four links, in from the west and north, out to the east and south."""
-    links = {
-        "a": row_link(config),
-        "b": col_link(config),
-        "c": ACC_LAYOUT,
-        "ctl": control_layout(config),
-    }
-    return wiring.Signature(
-        {name: In(shape) for name, shape in links.items()}
-        | {f"{name}_out": Out(shape) for name, shape in links.items()}
-    )
-
-
 class USPE(wiring.Component):
     """One multiply-accumulate per cycle on operands it holds, N:M sparse or dense.
 
@@ -100,7 +86,16 @@ class USPE(wiring.Component):
 
     def __init__(self, *, config: SATConfig):
         self.config = config
-        super().__init__(cell_signature(config))
+        links = {
+            "a": row_link(config),
+            "b": col_link(config),
+            "c": ACC_LAYOUT,
+            "ctl": control_layout(config),
+        }
+        super().__init__(
+            {name: In(shape) for name, shape in links.items()}
+            | {f"{name}_out": Out(shape) for name, shape in links.items()}
+        )
 
     def elaborate(self, platform):
         m = Module()
