@@ -1,6 +1,6 @@
 """Conductor: turns an operation into slots for row 0 and word requests for the columns."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -10,6 +10,8 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.row_head import SLOT, op_layout
 
 COUNT_BITS = 24
+DERIVE = 4
+"""Cycles it takes to derive an operation's constants."""
 
 
 def request_layout(config: SATConfig) -> StructLayout:
@@ -97,6 +99,7 @@ class Conductor(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        self._drain = Signal(len(self.op.pops) + 1)
         request = Signal(request_layout(self.config))
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += request.eq(self.i.payload)
@@ -105,26 +108,26 @@ class Conductor(wiring.Component):
         return m
 
     def _derive(self, m, request):
-        """Constants of the operation, in the two cycles after it is taken."""
-        op, depth = self.op, self.config.depth
+        """Constants of the operation, `DERIVE` cycles after it is taken: one product per stage."""
+        op, bits = self.op, self.config.depth.bit_length()
         m_, dense = Signal(5), Signal()
         m.d.comb += [m_.eq(4 << request.log_m), dense.eq(request.n == m_)]
-        interleave = Signal(depth.bit_length())
-        load_a, load_b = Signal(8), Signal(8)
+
+        interleave, load_a, load_b = Signal(bits), Signal(8), Signal(8)
         m.d.sync += [
             interleave.eq(request.ir * request.is_),
             load_a.eq((request.ir * m_) >> (self.config.a_link - 1)),
             load_b.eq(request.is_ * request.n),
         ]
-        pace, slowest = Signal(depth.bit_length()), Signal(10)
-        m.d.comb += [
+        pace, load = Signal(bits), Signal(8)
+        m.d.sync += [
             pace.eq(Mux(interleave < ACC_LOOP, ACC_LOOP, interleave)),
-            slowest.eq(request.n * pace),
+            load.eq(Mux(load_a > load_b, load_a, load_b)),
         ]
-        load = Mux(load_a > load_b, load_a, load_b)
+        slowest = Signal(op.period.shape())
+        m.d.sync += slowest.eq(request.n * pace)
         m.d.sync += [
             op.ws.eq(request.ws),
-            op.dense.eq(dense),
             op.resume.eq(request.resume),
             op.n.eq(request.n - 1),
             op.is_.eq(request.is_ - 1),
@@ -138,78 +141,78 @@ class Conductor(wiring.Component):
             op.b_step_is.eq(Mux(request.b_mn, 1, request.n)),
             op.b_step_n.eq(Mux(request.b_mn, request.is_, 1)),
             op.pops.eq(interleave * Const(self.config.rows - 1)),
+            self._drain.eq(interleave * (Const(self.config.rows) + request.resume)),
         ]
 
     def _sequence(self, m, request):
         slot, op = self.slot, self.op
-        tiles, groups = Signal(COUNT_BITS), Signal(COUNT_BITS)
-        fills, settle = Signal(2), Signal(8)
-        first_tile_slot, last_tile_slot, last_slot = Signal(), Signal(), Signal()
-        m.d.comb += [
-            first_tile_slot.eq(groups == request.groups),
-            last_tile_slot.eq(groups == 1),
-            last_slot.eq(last_tile_slot & (tiles == 1)),
-        ]
-        drained, fed = self._drain_timer(m), self._feed_columns(m)
-        wait = Signal(op.period.shape())
-        with m.If(wait != 0):
-            m.d.sync += wait.eq(wait - 1)
-        may_go = (wait == 0) & (self.step_valid | ~slot.load_a)
+        begin, go = Signal(), Signal()
+        first, last, final, more = self._count(m, request, begin, go)
+        drained, fed = self._drained(m), self._feed_columns(m)
+        in_time = _countdown(m, self.slot_valid & ~slot.fill, op.period)
+        may_go = in_time & (self.step_valid | ~slot.load_a)
+        fills, settle = Signal(2), Signal(range(self.config.cols + 4))
 
-        m.d.comb += [self.i.ready.eq(0), self.busy.eq(1)]
         m.d.comb += self.step_ready.eq(self.slot_valid & slot.load_a)
-        with m.FSM():
+        with m.FSM() as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
-                m.d.comb += [self.i.ready.eq(1), self.busy.eq(0)]
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += settle.eq(DERIVE)
                 with m.If(self.i.valid):
                     m.next = "DERIVE"
             with m.State("DERIVE"):
+                m.d.comb += begin.eq(1)
                 m.d.sync += [
-                    tiles.eq(request.tiles),
-                    groups.eq(request.groups),
                     fills.eq(Mux(request.ws | ~request.resume, 0, 2)),
+                    Cat(slot.a_sel, slot.b_sel, slot.half).eq(0b011),
+                    settle.eq(settle - 1),
                 ]
-                m.d.sync += [slot.a_sel.eq(1), slot.b_sel.eq(1), slot.half.eq(0)]
-                m.next = "SETTLE"
-            with m.State("SETTLE"):
-                m.next = "FILL"
+                with m.If(settle == 1):
+                    m.next = "FILL"
             with m.State("FILL"):
                 # Initial sums of the first two tiles: one pass each.
-                m.d.comb += [slot.fill.eq(1), self.slot_valid.eq((fills != 0) & drained)]
-                m.d.comb += slot.take.eq((fills == 2) | (tiles > 1))
+                m.d.comb += [
+                    slot.fill.eq(1),
+                    slot.take.eq((fills == 2) | ~final),
+                    self.slot_valid.eq((fills != 0) & drained),
+                ]
                 with m.If(fills == 0):
                     m.next = "LOAD"
                 with m.Elif(drained):
                     m.d.sync += [fills.eq(fills - 1), slot.half.eq(~slot.half)]
             with m.State("LOAD"):
-                m.d.comb += [slot.load_a.eq(1), slot.load_b.eq(1), self.slot_valid.eq(may_go)]
-                m.d.comb += slot.take.eq(op.ws & op.resume)
+                m.d.comb += [
+                    slot.load_a.eq(1),
+                    slot.load_b.eq(1),
+                    slot.take.eq(op.ws & op.resume),
+                    self.slot_valid.eq(may_go),
+                ]
                 with m.If(may_go):
-                    m.d.sync += [slot.a_sel.eq(0), slot.b_sel.eq(0), wait.eq(op.period - 1)]
+                    m.d.sync += [slot.a_sel.eq(0), slot.b_sel.eq(0)]
                     m.next = "RUN"
             with m.State("RUN"):
+                end = last & final
+                held = Mux(op.ws, slot.load_b & ~fed, slot.last & ~drained)
                 m.d.comb += [
                     slot.compute.eq(1),
-                    slot.first.eq(op.ws | first_tile_slot),
-                    slot.last.eq(op.ws | last_tile_slot),
-                    slot.end.eq(last_slot),
-                    slot.take.eq(op.resume & Mux(op.ws, ~last_slot, tiles > 2)),
-                    slot.load_a.eq(~last_slot),
-                    slot.load_b.eq(Mux(op.ws, last_tile_slot & ~last_slot, ~last_slot)),
+                    slot.first.eq(op.ws | first),
+                    slot.last.eq(op.ws | last),
+                    slot.end.eq(end),
+                    slot.take.eq(op.resume & Mux(op.ws, ~end, more)),
+                    slot.load_a.eq(~end),
+                    slot.load_b.eq(~end & (last | ~op.ws)),
+                    go.eq(may_go & ~held),
+                    self.slot_valid.eq(go),
                 ]
-                held = Mux(op.ws, slot.load_b & ~fed, slot.last & ~drained)
-                go = may_go & ~held
-                m.d.comb += self.slot_valid.eq(go)
                 with m.If(go):
-                    m.d.sync += [wait.eq(op.period - 1), groups.eq(groups - 1)]
-                    m.d.sync += slot.a_sel.eq(~slot.a_sel)
-                    with m.If(~op.ws | last_tile_slot):
-                        m.d.sync += slot.b_sel.eq(~slot.b_sel)
-                    with m.If(last_tile_slot):
-                        m.d.sync += [groups.eq(request.groups), tiles.eq(tiles - 1)]
-                        m.d.sync += slot.half.eq(~op.ws & ~slot.half)
-                    with m.If(last_slot):
-                        m.next = "DRAIN"
+                    m.d.sync += [
+                        slot.a_sel.eq(~slot.a_sel),
+                        slot.b_sel.eq(slot.b_sel ^ (last | ~op.ws)),
+                        slot.half.eq(slot.half ^ (last & ~op.ws)),
+                    ]
+                with m.If(go & end):
+                    m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.sync += settle.eq(self.config.cols + 3)
                 with m.If(self.done):
@@ -219,31 +222,64 @@ class Conductor(wiring.Component):
                 with m.If(settle == 1):
                     m.next = "IDLE"
 
-    def _drain_timer(self, m):
+    @staticmethod
+    def _count(m, request, begin, go):
+        """Count slots and tiles; all answers come from registers.
+
+        Returns whether the slot is the first, the last of its tile, whether the tile is the final
+        one, and whether more than two tiles are left.
+        """
+        groups, tiles = Signal(COUNT_BITS), Signal(COUNT_BITS)
+        first, last, final, more = (Signal(name=n) for n in ("first", "last", "final", "more"))
+        with m.If(go):
+            m.d.sync += [first.eq(last), groups.eq(groups - 1), last.eq(groups == 2)]
+        with m.If(go & last):
+            m.d.sync += [tiles.eq(tiles - 1), final.eq(tiles == 2), more.eq(tiles > 3)]
+        with m.If(begin):
+            m.d.sync += [first.eq(1), tiles.eq(request.tiles), final.eq(request.tiles == 1)]
+            m.d.sync += more.eq(request.tiles > 2)
+        with m.If(begin | (go & last)):
+            m.d.sync += [groups.eq(request.groups), last.eq(request.groups == 1)]
+        return first, last, final, more
+
+    def _drained(self, m):
         """Whether the sums of the last tile that ended (or a pass of initial ones) have moved on.
 
         With initial sums the pass waits while they are read, at most one round of the interleave.
         """
-        op = self.op
-        left = Signal(len(op.pops) + 2)
-        with m.If(left != 0):
-            m.d.sync += left.eq(left - 1)
-        with m.If(self.slot_valid & (self.slot.fill | (self.slot.last & ~op.ws))):
-            own = op.last_j + 1
-            m.d.sync += left.eq(op.pops + own + Mux(op.resume, own, 0) - 1)
-        return left == 0
+        starts = self.slot_valid & (self.slot.fill | (self.slot.last & ~self.op.ws))
+        return _countdown(m, starts, self._drain)
 
     def _feed_columns(self, m):
         """Ask for B: for all rows at once (OS), or for one row per period (WS)."""
         op = self.op
         rows_left = Signal(range(self.config.rows + 1))
-        at = Signal(op.period.shape())
-        with m.If(rows_left != 0):
-            m.d.sync += at.eq(at + 1)
-            with m.If(at == op.period - 1):
-                m.d.sync += [at.eq(0), rows_left.eq(rows_left - 1)]
-        with m.If(self.slot_valid & self.slot.load_b):
-            m.d.sync += [at.eq(0), rows_left.eq(Mux(op.ws, self.config.rows, 1))]
-        m.d.comb += self.b_ready.eq((rows_left != 0) & (at <= op.load_b))
+        row_left, words_left = Signal(op.period.shape()), Signal(len(op.load_b) + 1)
+        start, again = Signal(), Signal()
+        m.d.comb += [
+            start.eq(self.slot_valid & self.slot.load_b),
+            again.eq((rows_left > 1) & (row_left == 1)),
+            self.b_ready.eq(words_left != 0),
+        ]
+        m.d.sync += row_left.eq(row_left - 1)
+        with m.If(words_left != 0):
+            m.d.sync += words_left.eq(words_left - 1)
+        with m.If((rows_left != 0) & (row_left == 1)):
+            m.d.sync += rows_left.eq(rows_left - 1)
+        with m.If(start):
+            m.d.sync += rows_left.eq(Mux(op.ws, self.config.rows, 1))
+        with m.If(start | again):
+            m.d.sync += [row_left.eq(op.period), words_left.eq(op.load_b + 1)]
         # The last cycle of a feed may be the first of the next.
-        return (rows_left == 0) | ((rows_left == 1) & (at == op.period - 1))
+        return (rows_left == 0) | ((rows_left == 1) & (row_left == 1))
+
+
+def _countdown(m, start, cycles):
+    """High again `cycles` cycles after `start`, and until the next start."""
+    left, over = Signal(cycles.shape()), Signal(init=1)
+    m.d.sync += left.eq(left - 1)
+    with m.If(left == 1):
+        m.d.sync += over.eq(1)
+    with m.If(start):
+        m.d.sync += [left.eq(cycles - 1), over.eq(cycles == 1)]
+    return over

@@ -29,9 +29,6 @@ def op_layout(config: SATConfig) -> StructLayout:
     return StructLayout(
         {
             "ws": 1,
-            "dense": 1,
-            "a_mn": 1,
-            "b_mn": 1,
             "resume": 1,
             "n": 4,
             "ir": d,

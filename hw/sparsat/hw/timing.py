@@ -3,7 +3,7 @@
 from sparsat.hw.array_op import ArrayOp, Dataflow
 from sparsat.hw.config import SATConfig
 
-START = 4
+START = 6
 """From taking an operation to its first slot."""
 ISSUE_TO_SUM = 10
 """From a slot's arrival at a row to the last pipeline stage of its first multiplication."""
