@@ -92,7 +92,7 @@ def _gemm_columns(
     c: Tensor | None,
     fmt: FloatFormat,
 ) -> Tensor:
-    """The GEMM of a right operand given by columns: `counts[q]` entries (k ascending, value) each."""
+    """The GEMM of a right operand given by columns: `counts[q]` entries (ascending k, value)."""
     _check(a, values, depth, len(counts), c, fmt)
     start = np.concatenate(([0], np.cumsum(counts.numpy(), dtype=np.int64)))
     acc = _start_from(c, a.shape[0], len(counts))
