@@ -6,6 +6,10 @@ from torch import Tensor, nn
 from sparsat.algo.models.transformer import Block
 
 
+EMBEDDING_STD = 0.1
+"""Small enough that a few hundred steps can move it; PyTorch's 1.0 stays mostly noise."""
+
+
 class LanguageModel(nn.Module):
     """Tokens `[n, t]` (int64, t ≤ context) to next-token logits `[n, t, vocabulary]`.
 
@@ -22,6 +26,8 @@ class LanguageModel(nn.Module):
         self.blocks = nn.Sequential(*(Block(dim, heads, hidden, causal=True) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, vocabulary)
+        for embedding in (self.tokens, self.positions):
+            nn.init.normal_(embedding.weight, std=EMBEDDING_STD)
 
     def forward(self, tokens: Tensor) -> Tensor:
         place = torch.arange(tokens.shape[1], device=tokens.device)

@@ -58,6 +58,12 @@ class Task(ABC):
     """Layout expected under the data directory; empty for tasks that make their own data."""
     metric: ClassVar[Metric]
     extra_metrics: ClassVar[tuple[Metric, ...]] = ()
+    matching: ClassVar[float | None] = None
+    """Share of the dense score from which on a sparse model counts as matching."""
+    matched: ClassVar[tuple[str, ...]] = ()
+    """Names of the metrics that are held to `matching`."""
+    exclude: ClassVar[tuple[str, ...] | None] = None
+    """Regexes of layers left dense; None for the usual first layer and classifier."""
     recipe: Recipe
 
     @abstractmethod

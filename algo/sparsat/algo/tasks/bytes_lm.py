@@ -31,6 +31,7 @@ class BytesLM(Task):
     summary = "byte language model of the Python standard library, offline; 2-block transformer"
     metric = Metric("bits_per_byte", "bits/byte", higher_is_better=False, digits=4)
     extra_metrics = (Metric("perplexity", "per byte", higher_is_better=False, digits=3),)
+    exclude = ("head",)
     recipe = Recipe(
         optimizer="adamw",
         lr=3e-3,

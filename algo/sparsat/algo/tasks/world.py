@@ -6,6 +6,7 @@ reading the document helps; strangers in tests never occur in training. The voca
 token per word.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -68,38 +69,28 @@ def _invent(count: int, rng: Random) -> Words:
     return list(words)
 
 
+Document = list[Example]
+Task = Callable[[Person, str, str], Example]
+
+
 def statement(person: Person, relation: str, value: str) -> Words:
     """`relation of first last value .`"""
     return [relation, "of", *person, value, "."]
 
 
+def question(person: Person, relation: str, value: str) -> Example:
+    """`ask relation of first last` and the answer `value .`"""
+    return Example(["ask", relation, "of", *person], [value, "."])
+
+
 def recall(world: World, person: Person, relation: str) -> Example:
     """A question about a known person, closed book."""
-    return Example(
-        ["ask", relation, "of", *person], [world.facts[person][relation], "."]
-    )
+    return question(person, relation, world.facts[person][relation])
 
 
-def reading(world: World, people: list[Person], rng: Random) -> tuple[Words, Person, str, str]:
-    """Three statements about three of `people`, and the (person, relation, value) of one."""
-    relation = rng.choice(RELATIONS)
-    cast = rng.sample(people, 3)
-    values = rng.sample(world.values[relation], 3)
-    target = rng.randrange(3)
-    passage = [w for p, v in zip(cast, values, strict=True) for w in statement(p, relation, v)]
-    return passage, cast[target], relation, values[target]
-
-
-def open_book(world: World, people: list[Person], rng: Random) -> Example:
-    """A question about one of three strangers whose facts stand before it."""
-    passage, person, relation, value = reading(world, people, rng)
-    return Example([*passage, "ask", relation, "of", *person], [value, "."])
-
-
-def extract(world: World, people: list[Person], rng: Random) -> Example:
-    """Repeat the sentence of a passage that speaks of one person."""
-    passage, person, relation, value = reading(world, people, rng)
-    return Example([*passage, "quote", *person, ":"], statement(person, relation, value))
+def quote(person: Person, relation: str, value: str) -> Example:
+    """`quote relation :` and the sentence of the passage that states it."""
+    return Example(["quote", relation, ":"], statement(person, relation, value))
 
 
 def listing(world: World, which: tuple[int, str, str], rng: Random) -> Example:
@@ -109,3 +100,17 @@ def listing(world: World, which: tuple[int, str, str], rng: Random) -> Example:
     items = [start, *rng.sample(others, n - 1)]
     answer = [word for item in items for word in (item, ",")]
     return Example(["list", str(n), relation, "from", start, ":"], [*answer[:-1], "."])
+
+
+def read(world: World, people: list[Person], ask: Task, count: int, rng: Random) -> Document:
+    """A passage about three of `people` and `count` tasks (`question` or `quote`) on it.
+
+    The three sentences state three relations of three people.
+    """
+    facts = [
+        (person, relation, rng.choice(world.values[relation]))
+        for person, relation in zip(rng.sample(people, 3), rng.sample(RELATIONS, 3), strict=True)
+    ]
+    passage = [word for fact in facts for word in statement(*fact)]
+    first, *others = [ask(*fact) for fact in rng.sample(facts, count)]
+    return [Example(passage + first.prompt, first.answer), *others]

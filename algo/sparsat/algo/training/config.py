@@ -8,6 +8,14 @@ from sparsat.algo.training.errors import TrainError
 NUMERICS = ("torch", "sat")
 
 
+def check_method(name: str) -> None:
+    """Raise `TrainError` that lists the known methods where `name` is not one."""
+    from sparsat.algo.methods import METHODS
+
+    if name not in METHODS:
+        raise TrainError(f"unknown method {name!r}: known are {', '.join(METHODS)}")
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """One run. `None` means the task's or method's own default.

@@ -27,13 +27,13 @@ class StageMacs:
 
 @dataclass(frozen=True)
 class StepCost:
-    """Dense MACs of one training step: by layer name, and of products without weights."""
+    """Dense MACs of one training step: by weight name, and of products without weights."""
 
     layers: dict[str, StageMacs]
     other: StageMacs
 
     def step(self, shares: Mapping[str, Mapping[str, float]]) -> float:
-        """MACs of a step where layer `n` is left `shares[n]["FF"|"BP"|"WU"]` of its dense MACs.
+        """MACs of a step where weight `n` is left `shares[n]["FF"|"BP"|"WU"]` of its dense MACs.
 
         Layers without an entry are dense; so `step({})` is the dense step.
         """
@@ -57,7 +57,7 @@ def measure(model: nn.Module, inputs: Tensor) -> StepCost:
     def count(name: str):  # noqa: ANN202 - a hook
         def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
             macs = output.numel() * _reduction(module)
-            layers[name] = StageMacs(macs, macs if args[0].requires_grad else 0, macs)
+            layers[f"{name}.weight"] = StageMacs(macs, macs if args[0].requires_grad else 0, macs)
 
         return hook
 

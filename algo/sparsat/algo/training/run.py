@@ -98,6 +98,7 @@ class Run:
         self.steps = round(full * self.plan.length)
         self.switch = round(self.steps * self.plan.dense_share)
         self.step, self.macs = 0, 0.0
+        self.start_steps = full if self.plan.after_dense else 0
         self._seconds, self._losses = 0.0, _Mean()
 
     # The course of a run
@@ -169,17 +170,13 @@ class Run:
                 method=method,
                 n_keep=pattern.n_keep,
                 m=pattern.m,
-                decay=self.config.decay,
+                decay=None if dense else self.config.decay,
+                exclude=self.task.exclude,
                 numerics=self.config.numerics,
                 total_steps=max(1, self.steps),
                 options={} if dense else {**self.plan.options, **self.config.options},
             ),
         )
-        if method != "dense" and not self.handle.report.sparse:
-            raise TrainError(
-                f"pattern {pattern} fits no layer of task {self.config.task}:"
-                f" choose an m that divides the layers' channels"
-            )
 
     def _optimize(self) -> None:
         self.optimization = Optimization(
@@ -240,6 +237,7 @@ class Run:
         result = {
             "config": self.config.to_dict(),
             "steps": self.steps,
+            "start_steps": self.start_steps,
             "macs": self.macs,
             "dense_macs": self._dense_macs,
             "cpu_seconds": self.log.rows[-1]["cpu_seconds"],
