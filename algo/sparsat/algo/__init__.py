@@ -43,8 +43,8 @@ Handle
     `.finalize()`         returns the model
 
 Methods: dense, ste, sr-ste, sdgp, sdwp, bdwp, bi-mask, transposable, mvue, s-ste, asp, magnitude,
-wanda, sparsegpt, pdp, maskllm; "fixed" trains under imported masks. pdp and maskllm need `NMConfig(total_steps=...)`. One-shot methods and asp take an
-already trained model.
+wanda, sparsegpt, pdp, maskllm; "fixed" trains under imported masks. pdp and maskllm need
+`NMConfig(total_steps=...)`. One-shot methods and asp take an already trained model.
 """
 
 from .config import NMConfig

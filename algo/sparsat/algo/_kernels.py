@@ -8,13 +8,15 @@ import numpy as np
 import torch
 
 LANES = 64  # groups, or outputs, that one inner loop works on side by side
+WORTH_A_THREAD = 1 << 18  # operations
 CHUNK = 64 * LANES  # groups that one thread takes at a time
 _TINY_EDGE = 2.0**-126 - 2.0**-151  # from here up a magnitude rounds to 2^-126 or more
 
 
-def threads_as_torch() -> None:
-    """Let the parallel kernels use as many threads as torch does."""
-    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
+def use_threads(operations: int) -> None:
+    """Let the next kernel use as many threads as torch does, fewer where there is little to do."""
+    wanted = min(torch.get_num_threads(), 1 + operations // WORTH_A_THREAD)
+    numba.set_num_threads(max(1, min(wanted, numba.config.NUMBA_NUM_THREADS)))
 
 
 @numba.njit(parallel=True, cache=True)

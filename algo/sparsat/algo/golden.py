@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sparsat.hw.formats import BF16, FP16, FP32, FloatFormat
 from torch import Tensor
 
-from ._kernels import accumulate_exact, accumulate_fused, threads_as_torch
+from ._kernels import accumulate_exact, accumulate_fused, use_threads
 
 DTYPES = {FP16: torch.float16, BF16: torch.bfloat16}
 _SMALLEST_NORMAL = 2.0 ** (1 - FP32.bias)
@@ -97,7 +97,7 @@ def _gemm_columns(
     start = np.concatenate(([0], np.cumsum(counts.numpy(), dtype=np.int64)))
     acc = _start_from(c, a.shape[0], len(counts))
     kernel = accumulate_exact if fmt.subnormals else accumulate_fused
-    threads_as_torch()
+    use_threads(len(values) * a.shape[0])
     kernel(_floats(a.t(), fmt), start, ks.contiguous().numpy(), _floats(values, fmt), acc)
     out = torch.from_numpy(acc).t().contiguous()
     return torch.where(out.isnan(), torch.nan, out)

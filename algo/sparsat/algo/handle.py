@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -81,7 +82,7 @@ class Handle:
         return [p for site in self.sites for p in self.method.parameters(site)]
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """What the optimizer should train: the method's parameters if it adds some, or the model's."""
+        """What the optimizer should train: what the method adds, if it does, or the model's."""
         return iter(self.method_parameters() or self.model.parameters())
 
     def penalty(self) -> Tensor | float:
@@ -211,7 +212,7 @@ class Handle:
         """The sites as the model first reaches them."""
         order: dict[str, Site] = {}
         for site in self.sites:
-            site.tap = lambda x, site=site: order.setdefault(site.name, site)  # type: ignore[misc]
+            site.tap = partial(_note, order, site)
         try:
             _run(self.model, batch)
         finally:
@@ -281,6 +282,10 @@ def _hook_optimizers(handle: Handle) -> Callable[[], object]:
 
     removable = register_optimizer_step_pre_hook(hook)
     return weakref.finalize(handle, removable.remove)
+
+
+def _note(order: dict[str, Site], site: Site, x: Tensor) -> None:
+    order.setdefault(site.name, site)
 
 
 def _check_mask(site: Site, kept: Tensor) -> None:

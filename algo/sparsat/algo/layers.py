@@ -72,7 +72,7 @@ class SparseMultiheadAttention(nn.MultiheadAttention):
         else:
             out = F.scaled_dot_product_attention(q, k, v, bias, dropout)
         out = out.transpose(1, 2).flatten(2)  # [n, targets, embed_dim]
-        site: Site = self.out_proj.nm["weight"]
+        site: Site = self.out_proj.nm["weight"]  # type: ignore[index,assignment]
         out = site(self._unbatch(out, batched), self.out_proj.bias)
         if weights is None:
             return out, None

@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ._kernels import keep_largest, threads_as_torch
+from ._kernels import keep_largest, use_threads
 
 GROUP_SIZES = (4, 8, 16)
 # dtype -> (integer of its width, encoding just above infinity: the key that all NaN share)
@@ -162,7 +162,7 @@ def _mask_by_kernel(scores: Tensor, dim: int, n_keep: int, m: int) -> Tensor:
     mask = torch.empty(bits.shape, dtype=torch.bool)
     flat = bits.numpy().reshape(-1)
     kind = flat.dtype.type
-    threads_as_torch()
+    use_threads(scores.numel())
     keep_largest(flat, mask.numpy().reshape(-1), n_keep, m, inner, kind(magnitude), kind(nan_key))
     return mask
 

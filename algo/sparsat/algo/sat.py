@@ -1,9 +1,9 @@
 """The three GEMMs with the accelerator's numbers: fp16 operands, fp32 sums in ascending k.
 
 FF counts k as (kh, kw, ci), BP as (kh, kw, co) with kh, kw the weight's own, WU as (n, h, w).
-Entries that are zero in `wf` or `wb` are pruned, so skipped; results are float32, cast back to the
-input's dtype, and a bias is added to them afterwards. Padding multiplies +0; the zeros that a
-strided BP would insert are skipped.
+Zeros of `wf` and `wb` are skipped as pruned (a kept zero could only matter beside an infinity).
+Results are float32, cast back to the input's dtype; a bias is added afterwards. Padding multiplies
++0; the zeros that a strided BP would insert are skipped.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ class SatConvGemms(ConvGemms):
 
     @torch.compiler.disable
     def bp(self, dy: Tensor, w: Tensor, x: Tensor) -> Tensor:
-        """One gather and GEMM per output phase of the stride; taps that fall between are skipped."""
+        """One gather and GEMM per phase of the stride; taps that fall between are skipped."""
         dx = torch.zeros_like(x)
         for rows, row_taps in self._phases(0, x.shape[2], w.shape[2]):
             for cols, col_taps in self._phases(1, x.shape[3], w.shape[3]):

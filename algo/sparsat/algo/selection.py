@@ -93,9 +93,9 @@ def unusable(candidate: Candidate) -> str | None:
         return f"{type(owner).__name__} may compute something else than its base class"
     if isinstance(owner, nn.Conv2d) and owner.groups > 1:
         return f"grouped convolution (groups {owner.groups})"
-    if isinstance(owner, nn.MultiheadAttention):
-        if owner.bias_k is not None or owner.add_zero_attn:
-            return "attention with bias_k, bias_v or add_zero_attn"
+    attention = isinstance(owner, nn.MultiheadAttention)
+    if attention and (owner.bias_k is not None or owner.add_zero_attn):
+        return "attention with bias_k, bias_v or add_zero_attn"
     return None
 
 

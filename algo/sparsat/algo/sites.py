@@ -96,8 +96,8 @@ class Site:
             self.tap(x)
         weight, wf, wb = self.method.operands(self)
         if rows is not None:
-            weight, wf, wb = (None if w is None else w[rows] for w in (weight, wf, wb))
-            bias = None if bias is None else bias[rows]
+            weight = weight[rows]
+            wf, wb, bias = (None if t is None else t[rows] for t in (wf, wb, bias))
         return three_gemms(x, weight, bias, wf, wb, self)
 
     def __getstate__(self) -> dict[str, Any]:

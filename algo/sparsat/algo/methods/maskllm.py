@@ -73,8 +73,8 @@ class MaskLLM(Method):
         site.hold("schedule", torch.tensor([self.kappa[0], self.tau[0]]))
         groups = site.weight.numel() // site.pattern.m
         shape = (groups, comb(site.pattern.m, site.pattern.n_keep))
-        logits = torch.randn(shape, device=site.weight.device) * self.init_std
-        site.extra["logits"] = nn.Parameter(logits)
+        logits = torch.empty(shape, device=site.weight.device)
+        site.extra["logits"] = nn.Parameter(logits.normal_(0.0, self.init_std))
         if self.prior == "magnitude":
             self.set_mask(site, site.pattern.mask(site.weight, IN))
 
@@ -85,12 +85,11 @@ class MaskLLM(Method):
             self.set_mask(site, sparsegpt(site, inputs)[1])
 
     def set_mask(self, site: Site, mask: Tensor) -> bool:
-        """Raise the logits of candidates by how many entries they share with `mask`."""
-        logits = site.extra["logits"]
+        """Restart the logits, raised for each candidate by the entries it shares with `mask`."""
         overlap = _to_groups(mask, site).float() @ site.held("candidates").t()
         mean = site.pattern.n_keep**2 / site.pattern.m
-        with torch.no_grad():
-            logits += logits.std() * self.prior_strength * (overlap - mean)
+        site.extra["logits"].normal_(0.0, self.init_std)
+        site.extra["logits"].add_(self.init_std * self.prior_strength * (overlap - mean))
         return True
 
     def operands(self, site: Site) -> tuple[Tensor, Tensor | None, Tensor | None]:

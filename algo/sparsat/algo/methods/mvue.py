@@ -92,8 +92,10 @@ def inclusion(size: Tensor, n_keep: int) -> Tensor:
     """Chance [..., m] that each entry is among `n_keep` draws without replacement ∝ `size`.
 
     Sums over the sets that can have been drawn: P(S) = Σ_{i in S} P(S - i) · size_i / rest(S - i).
+    Where no more than `n_keep` entries are non-zero, all of those are drawn.
     """
     m = size.shape[-1]
+    size = size / size.amax(-1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
     chances: dict[tuple[int, ...], Tensor] = {(): torch.ones_like(size[..., 0])}
     for drawn in range(n_keep):
         rest = {s: _sum_outside(size, s) for s in combinations(range(m), drawn)}
@@ -108,7 +110,8 @@ def inclusion(size: Tensor, n_keep: int) -> Tensor:
         sum((p for s, p in chances.items() if i in s), start=torch.zeros_like(size[..., 0]))
         for i in range(m)
     ]
-    return torch.stack(columns, -1)
+    few = (size > 0).sum(-1, keepdim=True) <= n_keep
+    return torch.where(few, (size > 0).to(size.dtype), torch.stack(columns, -1))
 
 
 def check_subsets(pattern: NMPattern) -> None:

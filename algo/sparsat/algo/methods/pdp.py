@@ -42,6 +42,8 @@ class PDP(Method):
         if self.granularity not in GRANULARITIES:
             allowed = ", ".join(GRANULARITIES)
             raise ValueError(f"granularity is {self.granularity!r}; allowed: {allowed}")
+        if self.tau != "auto" and (isinstance(self.tau, str) or self.tau <= 0):
+            raise ValueError(f'tau is {self.tau!r}; allowed: "auto" or a number above 0')
         if not self.total_steps or self.total_steps < 1:
             raise ValueError(f"total_steps is {self.total_steps}; pdp needs the run's length, ≥ 1")
 
@@ -75,10 +77,8 @@ class PDP(Method):
     def operands(self, site: Site) -> tuple[Tensor, Tensor | None, Tensor | None]:
         w = site.weight
         if site.module.training:
-            w = w * self._soft_mask(site)
-        else:
-            w = w.masked_fill(~self.mask(site), 0.0)
-        return w, None, None
+            return w * self._soft_mask(site), None, None
+        return w.masked_fill(~self.mask(site), 0.0), None, None
 
     def mask(self, site: Site) -> Tensor:
         scores, _ = self._scores(site)
@@ -96,11 +96,13 @@ class PDP(Method):
     def _soft_mask(self, site: Site) -> Tensor:
         scores, _ = self._scores(site)
         threshold = site.held("threshold")
-        tau = self.tau
-        if isinstance(tau, str):
-            tau = self.auto_scale * site.weight.detach().square().mean().clamp_min(1e-30)
-        soft = torch.sigmoid((scores.square() - threshold.square()) / tau)
+        soft = torch.sigmoid((scores.square() - threshold.square()) / self._tau(site))
         return self._spread(torch.where(threshold > 0, soft, 1.0), site)
+
+    def _tau(self, site: Site) -> float | Tensor:
+        if isinstance(self.tau, str):
+            return self.auto_scale * site.weight.detach().square().mean().clamp_min(1e-30)
+        return self.tau
 
     def _scores(self, site: Site) -> tuple[Tensor, int]:
         """What competes, along the last axis, and how many do."""

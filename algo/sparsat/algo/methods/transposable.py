@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._kernels import threads_as_torch
+from .._kernels import use_threads
 from ..patterns import NMPattern
 from ..sites import Site
 from .base import IN, OUT, ForwardPruning
@@ -65,7 +65,7 @@ def transposable_mask(w: Tensor, pattern: NMPattern, search: str = "exact") -> T
     blocks = tiles.permute(0, 2, 4, 1, 3)
     flat = blocks.reshape(-1, m, m).double().cpu().contiguous().numpy()
     kept = np.zeros(flat.shape, np.bool_)
-    threads_as_torch()
+    use_threads(w.numel() * pattern.n_keep * m)
     (_exact if search == "exact" else _greedy)(flat, kept, pattern.n_keep)
     mask = torch.from_numpy(kept).to(w.device).reshape(blocks.shape)
     return mask.permute(0, 3, 1, 4, 2).reshape(w.shape)
