@@ -45,7 +45,9 @@ def train(
     decay: Annotated[float | None, typer.Option(help="λ of the SR-STE term.")] = None,
     model: Annotated[str | None, typer.Option(help="Another model for an image task.")] = None,
     data: Annotated[Path | None, typer.Option(help="Directory of the data set.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of all runs (default runs/TASK).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of all runs (default runs/TASK).")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     numerics: Annotated[
         str, typer.Option(help="torch, or sat: fp16 operands, fp32 sums in order.")
@@ -142,9 +144,7 @@ def _sweep(
         jobs = 1 if pick_device(device).type == "cuda" else max(1, _cores() // threads)
     configs = grid(base, methods, patterns, seeds)
     with RunBars(total=len(configs)) as bars:
-        table = sweep(
-            configs, root, device=device, jobs=jobs, threads=threads, watch=bars.on_event
-        )
+        table = sweep(configs, root, device=device, jobs=jobs, threads=threads, watch=bars.on_event)
     print_table(table)
     typer.echo(f"table and curves: {root / 'table.md'}, {root / 'curves.html'}")
 

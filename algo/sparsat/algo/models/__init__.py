@@ -16,7 +16,7 @@ from sparsat.algo.models.resnet9 import ResNet9
 from sparsat.algo.models.vgg19 import VGG19
 from sparsat.algo.models.vit import ViT
 
-__all__ = ["DATASETS", "MODELS", "PAIRING", "ImageShape", "build", "example_input"]
+__all__ = ["DATASETS", "MODELS", "PAIRING", "ImageShape", "build", "example_input", "shape_of"]
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,18 @@ def build(name: str, dataset: str | None = None) -> nn.Module:
 
     Raises `ValueError` that lists the known names when one is unknown.
     """
-    shape = _shape(name, dataset)
+    shape = shape_of(name, dataset)
     return MODELS[name](shape.classes, shape.image)
 
 
 def example_input(name: str, dataset: str | None = None, *, batch: int = 1) -> Tensor:
     """Zeros `[batch, 3, image, image]` of the size `build(name, dataset)` expects."""
-    image = _shape(name, dataset).image
+    image = shape_of(name, dataset).image
     return torch.zeros(batch, 3, image, image)
 
 
-def _shape(name: str, dataset: str | None) -> ImageShape:
+def shape_of(name: str, dataset: str | None) -> ImageShape:
+    """What `build(name, dataset)` is made for. Raises `ValueError` like it."""
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}: known are {', '.join(MODELS)}")
     dataset = dataset or PAIRING[name]

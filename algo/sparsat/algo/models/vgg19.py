@@ -27,9 +27,7 @@ def _classifier(classes: int, image: int) -> nn.Sequential:
     hidden: list[nn.Module] = []
     for cin in (512 * 7 * 7, 4096):
         hidden += [nn.Linear(cin, 4096), nn.ReLU(), nn.Dropout(0.5)]
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(7), nn.Flatten(), *hidden, nn.Linear(4096, classes)
-    )
+    return nn.Sequential(nn.AdaptiveAvgPool2d(7), nn.Flatten(), *hidden, nn.Linear(4096, classes))
 
 
 class VGG19(nn.Module):

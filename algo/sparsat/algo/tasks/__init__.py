@@ -38,4 +38,8 @@ def make_task(name: str, data: Path | None = None, model: str | None = None) -> 
     Raises `DataError` where the directory is absent or not in the task's format.
     """
     make: Callable[..., Task] = task_class(name)
-    return make(data) if model is None else make(data, model)
+    if model is None:
+        return make(data)
+    if not task_class(name).takes_model:
+        raise ValueError(f"task {name} has a model of its own: leave out --model")
+    return make(data, model)

@@ -56,6 +56,8 @@ class Task(ABC):
     summary: ClassVar[str]
     needs_data: ClassVar[str] = ""
     """Layout expected under the data directory; empty for tasks that make their own data."""
+    takes_model: ClassVar[bool] = False
+    """Whether the constructor takes the name of another model as its second argument."""
     metric: ClassVar[Metric]
     extra_metrics: ClassVar[tuple[Metric, ...]] = ()
     matching: ClassVar[float | None] = None

@@ -73,9 +73,7 @@ def _datasets() -> tuple[Batch, Batch]:
     )
 
 
-def _compose(
-    glyphs: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator
-) -> Batch:
+def _compose(glyphs: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator) -> Batch:
     """`count` images from digits `[k, 16, 16]`, each with one whole digit and clutter."""
     canvas = np.zeros((count, CANVAS, CANVAS))
     for _ in range(FRAGMENTS):
