@@ -7,7 +7,8 @@ import pytest
 import torch
 from sparsat.algo import NMConfig, prepare
 from sparsat.algo.gemms import ConvGemms, LinearGemms
-from sparsat.algo.sat import SatConvGemms, SatLinearGemms
+from sparsat.algo.golden import gemm_packed
+from sparsat.algo.sat import SatConvGemms, SatLinearGemms, sat_conv2d, sat_linear
 from torch import Tensor, nn
 
 GEOMETRIES = {
@@ -107,3 +108,38 @@ def test_operands_are_rounded_to_fp16() -> None:
     w = torch.ones(1, 1)
     assert gemms.ff(torch.tensor([[2049.0]]), w, None).item() == 2048.0
     assert gemms.ff(torch.tensor([[1e6]]), w, None).item() == float("inf")
+
+
+def test_functions_take_a_mask_per_gemm() -> None:
+    torch.manual_seed(3)
+    x, w = integers(2, 4, 5, 5).requires_grad_(), integers(8, 4, 3, 3).requires_grad_()
+    forward, backward = torch.rand_like(w) < 0.5, torch.rand_like(w) < 0.5
+    y = sat_conv2d(x, w, None, (1, 1), (1, 1), forward_mask=forward, backward_mask=backward)
+    dy = torch.randint_like(y, -3, 4)
+    dx, dw = torch.autograd.grad(y, [x, w], dy)
+    reference = ConvGemms((1, 1), (1, 1), (1, 1))
+    assert torch.equal(y, reference.ff(x, w * forward, None))
+    assert torch.equal(dx, reference.bp(dy, w * backward, x))
+    assert torch.equal(dw, reference.wu(dy, x, w))
+    a, b = integers(3, 8), integers(16, 8)
+    assert torch.equal(sat_linear(a, b, forward_mask=b > 0), a @ (b * (b > 0)).t())
+
+
+def test_packed_weights_compute_the_layers_gemms() -> None:
+    """FF and BP of a prepared layer, from the packed weights alone."""
+    torch.manual_seed(4)
+    conv = nn.Conv2d(8, 16, 3, padding=1, bias=False)
+    handle = prepare(nn.Sequential(conv), NMConfig("bdwp", exclude=(), numerics="sat"))
+    packed = handle.export_packed()["0.weight"]
+    assert packed["FF"].values.shape == (16, 9, 2)
+    assert packed["BP"].values.shape == (8, 18, 2)
+    x, dy = torch.randn(2, 8, 5, 5).half().float().requires_grad_(), torch.randn(2, 16, 5, 5).half()
+    y = conv(x)
+    (dx,) = torch.autograd.grad(y, x, dy.float())
+    columns = handle.sites[0].gemms.columns(x, conv.weight).half()
+    out = gemm_packed(columns, packed["FF"].values, packed["FF"].indices, 8)
+    assert torch.equal(out.reshape(2, 5, 5, 16).movedim(-1, 1), y)
+    # one input position whose taps all lie inside: dy at (h + 1 - kh, w + 1 - kw)
+    taps = [dy[:, :, 2 + 1 - i, 2 + 1 - j] for i in range(3) for j in range(3)]
+    out = gemm_packed(torch.cat(taps, 1), packed["BP"].values, packed["BP"].indices, 8)
+    assert torch.equal(out, dx[:, :, 2, 2])

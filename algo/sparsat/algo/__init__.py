@@ -32,6 +32,7 @@ Handle
     `.stages`             share of the dense MACs left in each of "FF", "BP", "WU", per sparse layer
     `.verify()`           list of `Violation`
     `.export_masks()`     {weight name: bool mask}, True = kept
+    `.export_packed()`    {weight name: {"FF" | "BP": Packed}}, values and indices for the array
     `.import_masks(masks, counts="kept" | "pruned")`
                           for "fixed" and one-shot methods (which keep to them) and "maskllm" (a
                           prior); the caller says what True (or 1) marks
@@ -50,6 +51,7 @@ wanda, sparsegpt, pdp, maskllm; "fixed" trains under imported masks. pdp and mas
 from .config import NMConfig
 from .handle import Handle, prepare
 from .methods import METHODS
+from .packed import Packed
 from .patterns import NMPattern
 from .selection import Report, Skipped, SparseLayer
 from .verify import Violation
@@ -59,6 +61,7 @@ __all__ = [
     "Handle",
     "NMConfig",
     "NMPattern",
+    "Packed",
     "Report",
     "Skipped",
     "SparseLayer",

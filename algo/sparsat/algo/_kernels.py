@@ -59,18 +59,21 @@ def _rank(keys, rank, m):
 
 @numba.njit(parallel=True, cache=True)
 def accumulate_exact(a, start, ks, values, acc):
-    """acc[q, p] += a[ks[e], p] * values[e] for e in start[q]..start[q+1], each sum rounded once.
+    """acc[b, q, :] += a[b, ks[e], :] * values[e] for e in start[q]..start[q+1], in that order.
 
     For operands whose products are exact in binary32 (fp16): a separate product loses nothing.
+    `a` is [blocks, K, LANES] and `acc` [blocks, Q, LANES], both float32.
     """
-    columns, rows = acc.shape
-    for q in numba.prange(columns):
-        for first in range(0, rows, LANES):
-            last = min(first + LANES, rows)
+    blocks, columns, _ = acc.shape
+    for b in numba.prange(blocks):
+        lanes = np.empty(LANES, np.float32)
+        for q in range(columns):
+            lanes[:] = acc[b, q]
             for e in range(start[q], start[q + 1]):
                 k, value = ks[e], values[e]
-                for p in range(first, last):
-                    acc[q, p] = acc[q, p] + a[k, p] * value
+                for lane in range(LANES):
+                    lanes[lane] += a[b, k, lane] * value
+            acc[b, q] = lanes
 
 
 @numba.njit(inline="always")
@@ -88,11 +91,14 @@ def fused_add(acc, product):
 @numba.njit(parallel=True, cache=True)
 def accumulate_fused(a, start, ks, values, acc):
     """`accumulate_exact` for operands whose products may leave binary32's range (bf16)."""
-    columns, rows = acc.shape
-    for q in numba.prange(columns):
-        for first in range(0, rows, LANES):
-            last = min(first + LANES, rows)
+    blocks, columns, _ = acc.shape
+    for b in numba.prange(blocks):
+        lanes = np.empty(LANES, np.float32)
+        for q in range(columns):
+            lanes[:] = acc[b, q]
             for e in range(start[q], start[q + 1]):
                 k, value = ks[e], np.float64(values[e])
-                for p in range(first, last):
-                    acc[q, p] = fused_add(np.float64(acc[q, p]), np.float64(a[k, p]) * value)
+                for lane in range(LANES):
+                    product = np.float64(a[b, k, lane]) * value
+                    lanes[lane] = fused_add(np.float64(lanes[lane]), product)
+            acc[b, q] = lanes

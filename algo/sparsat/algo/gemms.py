@@ -91,13 +91,27 @@ def from_matrix(matrix: Tensor, shape: torch.Size) -> Tensor:
 class Layer(Protocol):
     """What the autograd function asks of a layer."""
 
-    gemms: Gemms
+    @property
+    def gemms(self) -> Gemms: ...
 
     def bp_rule(self, dy: Tensor) -> Tensor:
         """The dy that BP reads."""
 
     def wu_rule(self, dy: Tensor) -> Tensor:
         """The dy that WU reads."""
+
+
+@dataclass(frozen=True)
+class PlainLayer:
+    """A layer that prunes no gradient."""
+
+    gemms: Gemms
+
+    def bp_rule(self, dy: Tensor) -> Tensor:
+        return dy
+
+    def wu_rule(self, dy: Tensor) -> Tensor:
+        return dy
 
 
 class ThreeGemms(torch.autograd.Function):

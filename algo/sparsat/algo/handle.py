@@ -14,6 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from .config import NMConfig
 from .layers import gemms_of, swap, unswap
 from .methods.base import Method
+from .packed import Packed, pack_bp, pack_ff
 from .patterns import NMPattern, check_counts
 from .selection import Candidate, Report, Skipped, SparseLayer, decide, unusable
 from .sites import PREGENERATED, Site
@@ -131,6 +132,18 @@ class Handle:
     def export_masks(self) -> dict[str, Tensor]:
         """{weight name: bool mask}, True where inference keeps the weight."""
         return {site.name: self.method.mask(site).clone() for site in self.sites}
+
+    @torch.no_grad()
+    def export_packed(self) -> dict[str, dict[str, Packed]]:
+        """{weight name: {"FF": ..., "BP": ...}} for the array, each stage that it runs sparse."""
+        packed: dict[str, dict[str, Packed]] = {}
+        for site in self.sites:
+            stages, own = self.method.stages(site.pattern), packed.setdefault(site.name, {})
+            if stages["FF"] < 1.0:
+                own["FF"] = pack_ff(self.method.final(site), site.pattern)
+            if stages["BP"] < 1.0 and self.method.bp_is_grouped:
+                own["BP"] = pack_bp(self.method.final_bp(site), site.pattern)
+        return packed
 
     @torch.no_grad()
     def import_masks(self, masks: Mapping[str, Tensor], counts: str) -> None:

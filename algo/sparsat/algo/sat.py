@@ -12,14 +12,49 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .gemms import ConvGemms, LinearGemms, as_matrix, from_matrix
+from .gemms import ConvGemms, LinearGemms, PlainLayer, as_matrix, from_matrix, three_gemms
 from .golden import gemm, to_operand
 
 
+def sat_linear(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    forward_mask: Tensor | None = None,
+    backward_mask: Tensor | None = None,
+) -> Tensor:
+    """`F.linear` whose FF, BP and WU run in the accelerator's numerics, differentiable.
+
+    The masks, bool and shaped as `weight` [out, in], say what FF and BP read of it (all of it, and
+    FF's, where absent); dw reaches every entry.
+    """
+    wf, wb = _masked(weight, forward_mask), _masked(weight, backward_mask)
+    return three_gemms(x, weight, bias, wf, wb, PlainLayer(SatLinearGemms()))
+
+
+def sat_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    forward_mask: Tensor | None = None,
+    backward_mask: Tensor | None = None,
+) -> Tensor:
+    """`F.conv2d` as `sat_linear` is `F.linear`; `weight` is [co, ci, kh, kw]."""
+    wf, wb = _masked(weight, forward_mask), _masked(weight, backward_mask)
+    return three_gemms(x, weight, bias, wf, wb, PlainLayer(SatConvGemms(stride, padding, dilation)))
+
+
+def _masked(weight: Tensor, mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else weight.detach().masked_fill(~mask, 0.0)
+
+
 def _product(a: Tensor, b: Tensor, sparse: bool = False) -> Tensor:
-    """Golden a [P, K] · b [K, Q] of any float tensors, rounded to fp16 first."""
-    b = to_operand(b)
-    return gemm(to_operand(a), b, mask=b != 0 if sparse else None)
+    """Golden a [P, K] · b [K, Q] of any float tensors, rounded to fp16 first; runs on the CPU."""
+    left, right = to_operand(a).cpu(), to_operand(b).cpu()
+    return gemm(left, right, mask=right != 0 if sparse else None).to(a.device)
 
 
 @dataclass(frozen=True)
@@ -57,13 +92,13 @@ class SatConvGemms(ConvGemms):
     @torch.compiler.disable
     def bp(self, dy: Tensor, w: Tensor, x: Tensor) -> Tensor:
         """One gather and GEMM per phase of the stride; taps that fall between are skipped."""
-        dx = torch.zeros_like(x)
+        dx, dy, w = torch.zeros_like(x, device="cpu"), dy.cpu(), w.cpu()
         for rows, row_taps in self._phases(0, x.shape[2], w.shape[2]):
             for cols, col_taps in self._phases(1, x.shape[3], w.shape[3]):
                 if row_taps and col_taps:
                     part = self._phase(dy, w, (rows, cols), (row_taps, col_taps))
                     dx[:, :, rows[:, None], cols] = part.to(x.dtype)
-        return dx
+        return dx.to(x.device)
 
     @torch.compiler.disable
     def wu(self, dy: Tensor, x: Tensor, w: Tensor) -> Tensor:

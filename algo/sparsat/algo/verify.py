@@ -30,16 +30,16 @@ def check_pregenerated(site: Site, method: Method) -> Violation | None:
 @torch.no_grad()
 def check_groups(site: Site, method: Method) -> Violation | None:
     """Does every group of the operands that the method prunes keep at most n_keep?"""
-    stages = method.stages(site.pattern)
+    stages, operands = method.stages(site.pattern), []
     if stages["FF"] < 1.0:
-        most = largest_group(method.final(site), site.pattern, IN)
+        operands.append(("FF", method.final(site), IN))
+    if stages["BP"] < 1.0 and method.bp_is_grouped:
+        operands.append(("BP", method.final_bp(site), OUT))
+    for stage, w, axis in operands:
+        most = largest_group(w, site.pattern, axis)
         if most > site.pattern.n_keep:
-            return Violation(site.name, f"FF operand keeps {most} of a group, not {site.pattern}")
-    bp = site.get("bp")
-    if bp is not None and stages["BP"] < 1.0 and method.bp_is_grouped:
-        most = largest_group(bp, site.pattern, OUT)
-        if most > site.pattern.n_keep:
-            return Violation(site.name, f"BP operand keeps {most} of a group, not {site.pattern}")
+            what = f"{stage} operand keeps {most} of a group, not {site.pattern}"
+            return Violation(site.name, what)
     return None
 
 

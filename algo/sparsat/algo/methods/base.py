@@ -29,7 +29,7 @@ class Method:
 
     name: ClassVar[str] = "dense"
     calibrated: ClassVar[bool] = False  # does it wait for `Handle.calibrate`?
-    bp_is_grouped: ClassVar[bool] = True  # are "bp"'s groups of consecutive outputs?
+    bp_is_grouped: ClassVar[bool] = True  # is a sparse BP's weight N:M along consecutive outputs?
 
     @classmethod
     def describe(cls) -> str:
@@ -95,6 +95,11 @@ class Method:
         """The weight that inference uses."""
         ff = site.get("ff")
         return site.weight.detach() if ff is None else ff
+
+    def final_bp(self, site: Site) -> Tensor:
+        """The weight that BP uses."""
+        bp = site.get("bp")
+        return self.final(site) if bp is None else bp
 
     def set_mask(self, site: Site, mask: Tensor) -> bool:
         """Take an imported mask; False where the method has no use for one."""

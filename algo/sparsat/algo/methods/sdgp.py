@@ -27,6 +27,7 @@ class SDGP(Method):
     """
 
     name: ClassVar[str] = "sdgp"
+    bp_is_grouped: ClassVar[bool] = False
     rule: str = "rescaled"
 
     def __post_init__(self) -> None:
