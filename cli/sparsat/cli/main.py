@@ -1,7 +1,6 @@
 """The `sparsat` command. Each subcommand lives in a module of its own and imports lazily."""
 
 import typer
-
 from sparsat.cli import train
 
 app = typer.Typer(

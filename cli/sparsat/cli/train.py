@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
 from sparsat.cli.errors import one_line_errors
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ def train(
     decay: Annotated[float | None, typer.Option(help="λ of the SR-STE term.")] = None,
     model: Annotated[str | None, typer.Option(help="Another model for an image task.")] = None,
     data: Annotated[Path | None, typer.Option(help="Directory of the data set.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of all runs (default runs/TASK).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of runs (default runs/TASK).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     numerics: Annotated[
         str, typer.Option(help="torch, or sat: fp16 operands, fp32 sums in order.")
@@ -111,7 +108,6 @@ def _integers(text: str) -> list[int]:
 
 def _single(base: "RunConfig", root: Path, *, device: str, threads: int, resume: bool) -> None:
     from rich.console import Console
-
     from sparsat.algo.training.run import Run, pick_device, set_up_torch
     from sparsat.algo.training.sweep import report
     from sparsat.cli.progress import RunBars, print_table

@@ -6,9 +6,8 @@ least 4: 4 at 32 pixels, 4 at 64, 16 at 224.
 """
 
 import torch
-from torch import Tensor, nn
-
 from sparsat.algo.models.transformer import Block
+from torch import Tensor, nn
 
 
 def patch_size(image: int) -> int:

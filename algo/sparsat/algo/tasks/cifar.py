@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-
 from sparsat.algo.tasks.base import Batch, DataError, Recipe, require_directory
 from sparsat.algo.tasks.images import ImageTask
 

@@ -11,8 +11,8 @@ trained on documents of a generated world (`tasks.world`) and asked to
 5. follow a format: list n different things, starting from a given one (share in form; the
    diversity of the lists, distinct-2, beside it).
 
-Bits per byte and perplexity of the answers in held-out documents stand beside the five. A sparse model *matches*
-its dense reference in a sub-task if its mean score is at most 5 % (relative) lower.
+Bits per byte and perplexity of the answers in held-out documents stand beside the five. A sparse
+model *matches* its dense reference in a sub-task if its mean score is at most 5 % (relative) lower.
 """
 
 import math
@@ -23,15 +23,13 @@ from random import Random
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
 from sparsat.algo.models.lm import LanguageModel
 from sparsat.algo.tasks.base import Batch, Metric, Recipe, Task
 from sparsat.algo.tasks.scoring import distinct, exact_match, follows_format, rouge_l
 from sparsat.algo.tasks.world import (
     RELATIONS,
-    Example,
     Document,
+    Example,
     Words,
     World,
     listing,
@@ -40,6 +38,7 @@ from sparsat.algo.tasks.world import (
     read,
     recall,
 )
+from torch import Tensor, nn
 
 CONTEXT = 48
 EXAMPLES = 288

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-
 from sparsat.algo.tasks.base import Batch, DataError, generator
+from torch import Tensor
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 Sample = tuple[Path, int]
@@ -40,7 +39,7 @@ def list_samples(folders: list[Path]) -> list[Sample]:
 def pillow() -> Any:
     """The `PIL.Image` module, or a `DataError` that says how to get it."""
     try:
-        from PIL import Image
+        from PIL import Image  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise DataError("JPEG images need Pillow: pip install pillow") from None
     return Image

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from sparsat.algo.training.errors import CheckpointError
 from sparsat.algo.training.files import write_atomic
 
@@ -40,12 +39,11 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 def random_state() -> dict[str, Any]:
     """State of every random generator a method may draw from."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "python": random.getstate(),
-        "numpy": (name, keys.tolist(), position, has_gauss, gauss),
+        "numpy": [np.asarray(x).tolist() for x in np.random.get_state(legacy=True)],
     }
 
 

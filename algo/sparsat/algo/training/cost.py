@@ -7,7 +7,7 @@ first layer needs no BP, attention products have no WU. Everything else (norms, 
 optimizer, selecting the kept weights) is outside this count.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ def measure(model: nn.Module, inputs: Tensor) -> StepCost:
     """Count the dense MACs of a step of `model` on `inputs`; leaves the model as it was."""
     layers: dict[str, StageMacs] = {}
 
-    def count(name: str):  # noqa: ANN202 - a hook
+    def count(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
             macs = output.numel() * _reduction(module)
             layers[f"{name}.weight"] = StageMacs(macs, macs if args[0].requires_grad else 0, macs)

@@ -7,8 +7,8 @@ from typing import Any
 
 from sparsat.algo.training.files import write_csv, write_json
 
-Row = dict[str, float]
-"""step, epoch, lr, loss (mean since the last row), the metrics, macs, cpu_seconds."""
+Row = dict[str, Any]
+"""step, epoch, lr, loss (mean since the last row or None), the metrics, macs, cpu_seconds."""
 
 
 @dataclass

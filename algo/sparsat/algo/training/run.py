@@ -9,15 +9,13 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from sparsat.algo import Handle, NMConfig, NMPattern, prepare
 from sparsat.algo.tasks import make_task
 from sparsat.algo.tasks.base import Batch, Recipe, Task

@@ -11,6 +11,7 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Finished:
         points = [(row[axis] + offset, row[metric]) for row in self.rows]
         if place == points[-1][0]:
             return points[-1][1]
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             if x0 <= place < x1:
                 return y0 + (y1 - y0) * (place - x0) / (x1 - x0)
         return None
