@@ -90,7 +90,7 @@ def test_parse(text: str, expected: tuple[int, int]) -> None:
         ("3:5", "m is 5; allowed: 4, 8 or 16"),
         ("9:8", "n_keep is 9; allowed: 1..8"),
         ("0:8", "n_keep is 0; allowed: 1..8"),
-        ("2-8", "pattern is '2-8'; allowed: \"KEPT:SIZE\""),
+        ("2-8", "pattern is '2-8'; allowed: \"N:M\""),
         ("-2:8", "pattern is '-2:8'"),
     ],
 )

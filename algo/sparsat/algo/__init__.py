@@ -17,16 +17,10 @@
 chosen modules changes, so an optimizer may be made before or after. The config is checked when it
 is made, and a `ValueError` says what would be right.
 
-NMConfig(method, n_keep=2, m=8, decay=None, exclude=None, per_layer={}, numerics="torch",
-         total_steps=None, options={})
-    `decay`: λ of the SR-STE term, None for the method's own default; it is added to the gradient
-    right before the optimizer's step (after loss unscaling, accumulation and clipping).
-    `exclude`: regexes of module names left dense; None excludes the first convolution or linear
-    layer and the last linear layer.
-    `per_layer`: regex → pattern ("2:4", "dense"); the first that matches a module's name wins.
-    `numerics`: "torch", or "sat" for the accelerator's arithmetic (fp16 operands, in-order fp32).
-    `total_steps`: optimizer steps of the run, needed by methods with a schedule (pdp, maskllm).
-    `options`: the method's own settings; `METHODS[name].describe()` lists them with defaults.
+Exclusions: by default the first convolution and the last linear layer stay dense; `exclude=()`
+prunes them too, `exclude=[regex, ...]` names others (a regex matches a whole module name). Layers
+whose lengths the groups do not divide are skipped by name. `METHODS[name].describe()` lists what
+`NMConfig(options={...})` takes.
 
 Handle
     `.report`             `Report`: `.sparse`, `.skipped` (lists of entries), prints as a table
@@ -38,8 +32,10 @@ Handle
     `.stages`             share of the dense MACs left in each of "FF", "BP", "WU", per sparse layer
     `.verify()`           list of `Violation`
     `.export_masks()`     {weight name: bool mask}, True = kept
+    `.export_packed()`    {weight name: {"FF" | "BP": Packed}}, values and indices for the array
     `.import_masks(masks, counts="kept" | "pruned")`
-                          freezes masks; the caller says what True (or 1) counts
+                          for "fixed" and one-shot methods (which keep to them) and "maskllm" (a
+                          prior); the caller says what True (or 1) marks
     `.state_dict()`, `.load_state_dict()`
                           what the model's state_dict does not hold (step count, frozen masks,
                           logits), for an exact resume; call after the model's own load_state_dict
@@ -48,9 +44,27 @@ Handle
     `.finalize()`         returns the model
 
 Methods: dense, ste, sr-ste, sdgp, sdwp, bdwp, bi-mask, transposable, mvue, s-ste, asp, magnitude,
-wanda, sparsegpt, pdp, maskllm.
+wanda, sparsegpt, pdp, maskllm; "fixed" trains under imported masks. pdp and maskllm need
+`NMConfig(total_steps=...)`. One-shot methods and asp take an already trained model.
 """
 
+from .config import NMConfig
+from .handle import Handle, prepare
+from .methods import METHODS
+from .packed import Packed
 from .patterns import NMPattern
+from .selection import Report, Skipped, SparseLayer
+from .verify import Violation
 
-__all__ = ["NMPattern"]
+__all__ = [
+    "METHODS",
+    "Handle",
+    "NMConfig",
+    "NMPattern",
+    "Packed",
+    "Report",
+    "Skipped",
+    "SparseLayer",
+    "Violation",
+    "prepare",
+]

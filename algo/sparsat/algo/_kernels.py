@@ -8,13 +8,15 @@ import numpy as np
 import torch
 
 LANES = 64  # groups, or outputs, that one inner loop works on side by side
+WORTH_A_THREAD = 1 << 18  # operations
 CHUNK = 64 * LANES  # groups that one thread takes at a time
 _TINY_EDGE = 2.0**-126 - 2.0**-151  # from here up a magnitude rounds to 2^-126 or more
 
 
-def threads_as_torch() -> None:
-    """Let the parallel kernels use as many threads as torch does."""
-    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
+def use_threads(operations: int) -> None:
+    """Let the next kernel use as many threads as torch does, fewer where there is little to do."""
+    wanted = min(torch.get_num_threads(), 1 + operations // WORTH_A_THREAD)
+    numba.set_num_threads(max(1, min(wanted, numba.config.NUMBA_NUM_THREADS)))
 
 
 @numba.njit(parallel=True, cache=True)
@@ -57,18 +59,21 @@ def _rank(keys, rank, m):
 
 @numba.njit(parallel=True, cache=True)
 def accumulate_exact(a, start, ks, values, acc):
-    """acc[q, p] += a[ks[e], p] * values[e] for e in start[q]..start[q+1], each sum rounded once.
+    """acc[b, q, :] += a[b, ks[e], :] * values[e] for e in start[q]..start[q+1], in that order.
 
     For operands whose products are exact in binary32 (fp16): a separate product loses nothing.
+    `a` is [blocks, K, LANES] and `acc` [blocks, Q, LANES], both float32.
     """
-    columns, rows = acc.shape
-    for q in numba.prange(columns):
-        for first in range(0, rows, LANES):
-            last = min(first + LANES, rows)
+    blocks, columns, _ = acc.shape
+    for b in numba.prange(blocks):
+        lanes = np.empty(LANES, np.float32)
+        for q in range(columns):
+            lanes[:] = acc[b, q]
             for e in range(start[q], start[q + 1]):
                 k, value = ks[e], values[e]
-                for p in range(first, last):
-                    acc[q, p] = acc[q, p] + a[k, p] * value
+                for lane in range(LANES):
+                    lanes[lane] += a[b, k, lane] * value
+            acc[b, q] = lanes
 
 
 @numba.njit(inline="always")
@@ -86,11 +91,14 @@ def fused_add(acc, product):
 @numba.njit(parallel=True, cache=True)
 def accumulate_fused(a, start, ks, values, acc):
     """`accumulate_exact` for operands whose products may leave binary32's range (bf16)."""
-    columns, rows = acc.shape
-    for q in numba.prange(columns):
-        for first in range(0, rows, LANES):
-            last = min(first + LANES, rows)
+    blocks, columns, _ = acc.shape
+    for b in numba.prange(blocks):
+        lanes = np.empty(LANES, np.float32)
+        for q in range(columns):
+            lanes[:] = acc[b, q]
             for e in range(start[q], start[q + 1]):
                 k, value = ks[e], np.float64(values[e])
-                for p in range(first, last):
-                    acc[q, p] = fused_add(np.float64(acc[q, p]), np.float64(a[k, p]) * value)
+                for lane in range(LANES):
+                    product = np.float64(a[b, k, lane]) * value
+                    lanes[lane] = fused_add(np.float64(lanes[lane]), product)
+            acc[b, q] = lanes

@@ -8,11 +8,11 @@ cancellation gives +0, and an accumulator is never -0 or subnormal.
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+import torch.nn.functional as F
 from sparsat.hw.formats import BF16, FP16, FP32, FloatFormat
 from torch import Tensor
 
-from ._kernels import accumulate_exact, accumulate_fused, threads_as_torch
+from ._kernels import LANES, accumulate_exact, accumulate_fused, use_threads
 
 DTYPES = {FP16: torch.float16, BF16: torch.bfloat16}
 _SMALLEST_NORMAL = 2.0 ** (1 - FP32.bias)
@@ -92,27 +92,34 @@ def _gemm_columns(
     c: Tensor | None,
     fmt: FloatFormat,
 ) -> Tensor:
-    """The GEMM of a right operand given by columns: `counts[q]` entries (k ascending, value) each."""
+    """The GEMM of a right operand given by columns: `counts[q]` entries (ascending k, value)."""
     _check(a, values, depth, len(counts), c, fmt)
     start = np.concatenate(([0], np.cumsum(counts.numpy(), dtype=np.int64)))
     acc = _start_from(c, a.shape[0], len(counts))
     kernel = accumulate_exact if fmt.subnormals else accumulate_fused
-    threads_as_torch()
-    kernel(_floats(a.t(), fmt), start, ks.contiguous().numpy(), _floats(values, fmt), acc)
-    out = torch.from_numpy(acc).t().contiguous()
+    use_threads(len(values) * a.shape[0])
+    left = _to_blocks(_floats(a, fmt).t()).numpy()
+    kernel(left, start, ks.contiguous().numpy(), _floats(values, fmt).numpy(), acc.numpy())
+    out = acc.movedim(1, 2).flatten(0, 1)[: a.shape[0]].contiguous()
     return torch.where(out.isnan(), torch.nan, out)
 
 
-def _floats(x: Tensor, fmt: FloatFormat) -> NDArray[np.float32]:
-    return flush_subnormals(x.detach(), fmt).float().contiguous().numpy()
+def _floats(x: Tensor, fmt: FloatFormat) -> Tensor:
+    return flush_subnormals(x.detach(), fmt).float().contiguous()
 
 
-def _start_from(c: Tensor | None, rows: int, columns: int) -> NDArray[np.float32]:
-    """Accumulators [Q, P]: C without its zeros' signs and its subnormals, or +0."""
+def _to_blocks(x: Tensor) -> Tensor:
+    """[depth, rows] as the kernels' [blocks, depth, LANES], rows padded with zeros."""
+    padded = F.pad(x, (0, -x.shape[1] % LANES))
+    return padded.unflatten(1, (-1, LANES)).transpose(0, 1).contiguous()
+
+
+def _start_from(c: Tensor | None, rows: int, columns: int) -> Tensor:
+    """Accumulators [blocks, Q, LANES]: C without its zeros' signs and its subnormals, or +0."""
     if c is None:
-        return np.zeros((columns, rows), np.float32)
-    c = c.detach().t()
-    return c.masked_fill(c.abs() < _SMALLEST_NORMAL, 0.0).contiguous().numpy()
+        return torch.zeros(-(-rows // LANES), columns, LANES)
+    c = c.detach().masked_fill(c.abs() < _SMALLEST_NORMAL, 0.0)
+    return _to_blocks(c.t()).clone()
 
 
 def _check(

@@ -11,14 +11,15 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ._kernels import keep_largest, threads_as_torch
+from ._kernels import keep_largest, use_threads
 
 GROUP_SIZES = (4, 8, 16)
-_INTEGERS = {
-    torch.float16: torch.int16,
-    torch.bfloat16: torch.int16,
-    torch.float32: torch.int32,
-    torch.float64: torch.int64,
+# dtype -> (integer of its width, encoding just above infinity: the key that all NaN share)
+_ENCODINGS = {
+    torch.float16: (torch.int16, 0x7C01),
+    torch.bfloat16: (torch.int16, 0x7F81),
+    torch.float32: (torch.int32, 0x7F800001),
+    torch.float64: (torch.int64, 0x7FF0000000000001),
 }
 
 
@@ -41,14 +42,20 @@ class NMPattern:
             raise ValueError(f"n_keep is {self.n_keep}; allowed: 1..{self.m} when m is {self.m}")
 
     @classmethod
-    def parse(cls, text: str, dense_m: int = 8) -> Self:
-        """Read "2:8" (2 kept of 8) or "dense" (`dense_m` kept of `dense_m`)."""
+    def parse(cls, text: str, counts: str = "kept", dense_m: int = 8) -> Self:
+        """Read "2:8" or "dense" (all of `dense_m`).
+
+        `counts` says what the first number counts where `text` comes from: "kept" (here, and by
+        NVIDIA's convention) or "pruned" (Wanda, SparseGPT, coremltools, ...): there "2:8" keeps 6.
+        """
+        check_counts(counts)
         if text.strip().lower() == "dense":
             return cls(dense_m, dense_m)
         kept, colon, size = text.partition(":")
         if not (colon and kept.strip().isdecimal() and size.strip().isdecimal()):
-            raise ValueError(f'pattern is {text!r}; allowed: "KEPT:SIZE", as in "2:8", or "dense"')
-        return cls(int(kept), int(size))
+            raise ValueError(f'pattern is {text!r}; allowed: "N:M", as in "2:8", or "dense"')
+        n, m = int(kept), int(size)
+        return cls(n if counts == "kept" else m - n, m)
 
     def __str__(self) -> str:
         return "dense" if self.is_dense else f"{self.n_keep}:{self.m}"
@@ -73,7 +80,7 @@ class NMPattern:
         return entries // self.m * self.n_keep * (value_bits + self.index_bits)
 
     def mask(self, scores: Tensor, dim: int = -1) -> Tensor:
-        """Mask, bool and shaped as `scores`, of the `n_keep` largest |scores| per group along `dim`.
+        """Bool mask, shaped as `scores`: the `n_keep` largest |scores| of each group along `dim`.
 
         A tie keeps the lower index; NaN counts as largest. Raises `ValueError` where `dim`'s
         length is not a multiple of m.
@@ -82,7 +89,7 @@ class NMPattern:
         if self.is_dense:
             return torch.ones_like(scores, dtype=torch.bool)
         scores = scores.detach()
-        if scores.device.type == "cpu":
+        if scores.device.type == "cpu" and not torch.compiler.is_compiling():
             return _mask_by_kernel(scores, dim % scores.ndim, self.n_keep, self.m)
         return _mask_by_sort(scores, dim, self.n_keep, self.m)
 
@@ -132,16 +139,21 @@ class NMPattern:
             raise ValueError(f"dimension is {length}; allowed: a multiple of m = {self.m}")
 
 
+def check_counts(counts: str) -> None:
+    """Raise `ValueError` unless `counts` is "kept" or "pruned"."""
+    if counts not in ("kept", "pruned"):
+        raise ValueError(f'counts is {counts!r}; allowed: "kept" or "pruned"')
+
+
 def _encoding(scores: Tensor) -> tuple[Tensor, int, int]:
     """Bits of `scores` as integers, the mask of their magnitude, and the key all NaN share.
 
     Magnitude bits order as the absolute value does, and NaN's lie above infinity's.
     """
-    if scores.dtype not in _INTEGERS:
+    if scores.dtype not in _ENCODINGS:
         raise ValueError(f"dtype is {scores.dtype}; allowed: float16, bfloat16, float32, float64")
-    integer = _INTEGERS[scores.dtype]
-    infinity = int(torch.tensor(torch.inf, dtype=scores.dtype).view(integer))
-    return scores.contiguous().view(integer), torch.iinfo(integer).max, infinity + 1
+    integer, nan_key = _ENCODINGS[scores.dtype]
+    return scores.contiguous().view(integer), torch.iinfo(integer).max, nan_key
 
 
 def _mask_by_kernel(scores: Tensor, dim: int, n_keep: int, m: int) -> Tensor:
@@ -150,7 +162,7 @@ def _mask_by_kernel(scores: Tensor, dim: int, n_keep: int, m: int) -> Tensor:
     mask = torch.empty(bits.shape, dtype=torch.bool)
     flat = bits.numpy().reshape(-1)
     kind = flat.dtype.type
-    threads_as_torch()
+    use_threads(scores.numel())
     keep_largest(flat, mask.numpy().reshape(-1), n_keep, m, inner, kind(magnitude), kind(nan_key))
     return mask
 

@@ -1,0 +1,318 @@
+"""`prepare`: put a method into a model, and the handle that keeps it in step with the optimizer."""
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from .config import NMConfig
+from .layers import gemms_of, swap, unswap
+from .methods.base import Method
+from .packed import Packed, pack_bp, pack_ff
+from .patterns import NMPattern, check_counts
+from .selection import Candidate, Report, Skipped, SparseLayer, decide, unusable
+from .sites import PREGENERATED, Site
+from .verify import Violation, check_groups, check_pregenerated
+
+
+def prepare(model: nn.Module, config: NMConfig) -> "Handle":
+    """Make `model` train as `config` says, in place.
+
+    Parameters and state_dict keys stay. Put the model on its device first. Raises `ValueError`
+    where the pattern fits no layer, a regex matches none, or the model is prepared already.
+    """
+    if any(hasattr(module, "nm") for module in model.modules()):
+        raise ValueError("the model is prepared already; finalize its handle first")
+    decisions = decide(model, config)
+    skipped = tuple(Skipped(c.name, c.shape, d) for c, d in decisions if isinstance(d, str))
+    if len(skipped) == len(decisions) and config.method != "dense":
+        reasons = "; ".join(f"{s.name}: {s.reason}" for s in skipped) or "it has none"
+        raise ValueError(f"pattern {config.pattern} fits no layer of the model ({reasons})")
+    return Handle(model, config, decisions, skipped)
+
+
+class Handle:
+    """A prepared model's sparse weights. Made by `prepare`.
+
+    Call `step()` once after every optimizer step. The decay term and the masking of gradients
+    need no call: a hook on PyTorch's optimizers applies them just before their step, after loss
+    unscaling, accumulation and clipping.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: NMConfig,
+        decisions: Sequence[tuple[Candidate, NMPattern | str]],
+        skipped: tuple[Skipped, ...],
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.steps = 0
+        self.method = config.build_method()
+        self.sites, dense = _make_sites(decisions, config, self.method)
+        layers = (
+            SparseLayer(s.name, tuple(s.weight.shape), s.pattern, self.method.stages(s.pattern))
+            for s in self.sites
+        )
+        self.report = Report(config.method, tuple(layers), skipped)
+        with torch.no_grad():
+            self.method.setup_all(self.sites)
+        self.refresh()
+        self._swapped = _swap_all([*self.sites, *dense])
+        self._frozen = _freeze_beside(self.model, self.method_parameters())
+        self._nested = [m for m in model.modules() if getattr(m, "use_nested_tensor", False)]
+        for encoder in self._nested:
+            encoder.use_nested_tensor = False  # type: ignore[assignment]
+        self._keep_buffers_local()
+        self._unhook = _hook_optimizers(self)
+
+    @property
+    def stages(self) -> dict[str, Mapping[str, float]]:
+        """Share of the dense MACs left in FF, BP and WU, per sparse weight."""
+        return {layer.name: layer.stages for layer in self.report.sparse}
+
+    def method_parameters(self) -> list[nn.Parameter]:
+        """Parameters that the method adds (MaskLLM's logits)."""
+        return [p for site in self.sites for p in self.method.parameters(site)]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """What the optimizer should train: what the method adds, if it does, or the model's."""
+        return iter(self.method_parameters() or self.model.parameters())
+
+    def penalty(self) -> Tensor | float:
+        """A scalar to add to the loss; 0.0 for most methods."""
+        return sum((self.method.penalty(site, self.steps) for site in self.sites), start=0.0)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Advance the method after an optimizer step and pre-generate the sparse weights."""
+        self.steps += 1
+        self.method.advance_all(self.sites, self.steps)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Pre-generate the sparse weights, after weights were changed by hand."""
+        for site in self.sites:
+            site.regenerate()
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[Any]) -> None:
+        """Prune from data, layer after layer, each on what the pruned ones before it give.
+
+        `batches`: inputs of the model, tuples are unpacked. Does nothing where the method needs
+        no data.
+        """
+        if not self.method.calibrated:
+            return
+        inputs = list(batches)
+        if not inputs:
+            raise ValueError("batches is empty; allowed: at least one input of the model")
+        training = self.model.training
+        self.model.eval()
+        try:
+            for site in self._in_order(inputs[0]):
+                self.method.calibrate(site, self._inputs_of(site, inputs))
+                site.regenerate()
+        finally:
+            self.model.train(training)
+
+    def verify(self) -> list[Violation]:
+        """Weights whose sparse operands are stale, or break their pattern; [] if all is well."""
+        found = [check_pregenerated(site, self.method) for site in self.sites]
+        found += [check_groups(site, self.method) for site in self.sites]
+        return [violation for violation in found if violation is not None]
+
+    def export_masks(self) -> dict[str, Tensor]:
+        """{weight name: bool mask}, True where inference keeps the weight."""
+        return {site.name: self.method.mask(site).clone() for site in self.sites}
+
+    @torch.no_grad()
+    def export_packed(self) -> dict[str, dict[str, Packed]]:
+        """{weight name: {"FF": ..., "BP": ...}} for the array, each stage that it runs sparse."""
+        packed: dict[str, dict[str, Packed]] = {}
+        for site in self.sites:
+            stages, own = self.method.stages(site.pattern), packed.setdefault(site.name, {})
+            if stages["FF"] < 1.0:
+                own["FF"] = pack_ff(self.method.final(site), site.pattern)
+            if stages["BP"] < 1.0 and self.method.bp_is_grouped:
+                own["BP"] = pack_bp(self.method.final_bp(site), site.pattern)
+        return packed
+
+    @torch.no_grad()
+    def import_masks(self, masks: Mapping[str, Tensor], counts: str) -> None:
+        """Give masks to a method that takes them (one-shot ones freeze them, MaskLLM starts there).
+
+        `counts`: what a True or 1 marks in `masks`, "kept" or "pruned". Raises `ValueError` for an
+        unknown name, a wrong shape, a mask that keeps too many of a group, or a method that makes
+        its own masks.
+        """
+        check_counts(counts)
+        sites = {site.name: site for site in self.sites}
+        for name, mask in masks.items():
+            if name not in sites:
+                raise ValueError(f"mask for {name!r}, which is not among: {', '.join(sites)}")
+            site, kept = sites[name], mask.bool() if counts == "kept" else ~mask.bool()
+            _check_mask(site, kept)
+            if not self.method.set_mask(site, kept.to(site.weight.device)):
+                raise ValueError(f"{self.config.method} makes its own masks; use method 'fixed'")
+            site.regenerate()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What an exact resume needs beside the model's own state_dict."""
+        state = {
+            f"{site.name}/{key}": tensor.clone()
+            for site in self.sites
+            for key, tensor in site.state()
+            if key not in PREGENERATED
+        }
+        extra = {
+            f"{site.name}/{key}": parameter.detach().clone()
+            for site in self.sites
+            for key, parameter in site.extra.items()
+        }
+        return {"steps": self.steps, "state": state, "parameters": extra}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`, after the model's own; raises `ValueError` where it does not fit."""
+        sites = {site.name: site for site in self.sites}
+        for part in ("state", "parameters"):
+            for path, tensor in state[part].items():
+                name, key = path.rsplit("/", 1)
+                if name not in sites:
+                    raise ValueError(f"state for {name!r}, which is not a sparse weight here")
+                if part == "state":
+                    sites[name].hold(key, tensor)
+                else:
+                    sites[name].extra[key].copy_(tensor)
+        self.steps = state["steps"]
+        self.refresh()
+
+    @torch.no_grad()
+    def finalize(self) -> nn.Module:
+        """Write the pruned weights into the model, make its modules plain again and return it."""
+        self._unhook()
+        for site in self.sites:
+            site.weight.copy_(self.method.final(site))
+        for module in self._swapped:
+            unswap(module)
+        for parameter in self._frozen:
+            parameter.requires_grad_(True)
+        for encoder in self._nested:
+            encoder.use_nested_tensor = True  # type: ignore[assignment]
+        self._swapped, self._frozen, self._nested = [], [], []
+        return self.model
+
+    @torch.no_grad()
+    def before_optimizer(self, optimizer: Optimizer) -> None:
+        """Let the method change the gradients that `optimizer` is about to read."""
+        scale = getattr(optimizer, "grad_scale", None)  # set by GradScaler for fused optimizers
+        mine = {id(site.weight): site for site in self.sites}
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                site = mine.get(id(parameter))
+                if site is not None and parameter.grad is not None:
+                    self.method.adjust_grad(site, parameter.grad, 1.0 if scale is None else scale)
+
+    def _in_order(self, batch: Any) -> list[Site]:
+        """The sites as the model first reaches them."""
+        order: dict[str, Site] = {}
+        for site in self.sites:
+            site.tap = partial(_note, order, site)
+        try:
+            _run(self.model, batch)
+        finally:
+            for site in self.sites:
+                site.tap = None
+        return list(order.values())
+
+    def _inputs_of(self, site: Site, batches: list[Any]) -> Iterator[Tensor]:
+        """What reaches `site` in a run over `batches`."""
+        for batch in batches:
+            seen: list[Tensor] = []
+            site.tap = seen.append
+            try:
+                _run(self.model, batch)
+            finally:
+                site.tap = None
+            yield from seen
+
+    def _keep_buffers_local(self) -> None:
+        """Keep DistributedDataParallel from broadcasting what every rank derives by itself."""
+        held = {id(buffer) for site in self.sites for _, buffer in site.state()}
+        names = [name for name, buffer in self.model.named_buffers() if id(buffer) in held]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.model, names)
+
+
+def _make_sites(
+    decisions: Sequence[tuple[Candidate, NMPattern | str]], config: NMConfig, method: Method
+) -> tuple[list[Site], list[Site]]:
+    """(pruned sites, dense sites): dense ones only where the module is taken over anyway."""
+    pruned_owners = {c.owner for c, d in decisions if isinstance(d, NMPattern)}
+    pruned, dense = [], []
+    for c, decision in decisions:
+        gemms = gemms_of(c.module, config.numerics) if unusable(c) is None else None
+        if isinstance(decision, NMPattern) and gemms is not None:
+            pruned.append(Site(c.name, c.module, c.attr, decision, method, gemms))
+        elif gemms is not None and (config.numerics == "sat" or c.owner in pruned_owners):
+            whole = NMPattern(config.m, config.m)
+            dense.append(Site(c.name, c.module, c.attr, whole, Method(), gemms))
+    return pruned, dense
+
+
+def _swap_all(sites: list[Site]) -> list[nn.Module]:
+    by_module: dict[nn.Module, list[Site]] = {}
+    for site in sites:
+        by_module.setdefault(site.module, []).append(site)
+    for module, own in by_module.items():
+        swap(module, own)
+    return list(by_module)
+
+
+def _freeze_beside(model: nn.Module, added: list[nn.Parameter]) -> list[nn.Parameter]:
+    """Freeze the model's parameters where a method brings its own; those that were frozen now."""
+    trained = [p for p in model.parameters() if p.requires_grad] if added else []
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    return trained
+
+
+def _hook_optimizers(handle: Handle) -> Callable[[], object]:
+    """Call `before_optimizer` ahead of every optimizer's step while the handle lives."""
+    reference = weakref.ref(handle)
+
+    def hook(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        alive = reference()
+        if alive is not None:
+            alive.before_optimizer(optimizer)
+
+    removable = register_optimizer_step_pre_hook(hook)
+    return weakref.finalize(handle, removable.remove)
+
+
+def _note(order: dict[str, Site], site: Site, x: Tensor) -> None:
+    order.setdefault(site.name, site)
+
+
+def _check_mask(site: Site, kept: Tensor) -> None:
+    if kept.shape != site.weight.shape:
+        shape = tuple(site.weight.shape)
+        raise ValueError(f"mask for {site.name!r} is {tuple(kept.shape)}; allowed: {shape}")
+    pattern = site.pattern
+    most = int(kept.movedim(1, -1).unflatten(-1, (-1, pattern.m)).sum(-1).max())
+    if most > pattern.n_keep:
+        raise ValueError(f"mask for {site.name!r} keeps {most} of a group; allowed: {pattern}")
+
+
+def _run(model: nn.Module, batch: Any) -> None:
+    if isinstance(batch, tuple | list):
+        model(*batch)
+    else:
+        model(batch)

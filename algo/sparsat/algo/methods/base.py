@@ -1,0 +1,143 @@
+"""What a pruning method answers: the operands of a layer's GEMMs and what changes between steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..patterns import NMPattern
+
+if TYPE_CHECKING:
+    from ..sites import Site
+
+IN, OUT = 1, 0  # axes of a weight [out, in, ...]
+STAGES = ("FF", "BP", "WU")
+
+
+@dataclass(frozen=True)
+class Method:
+    """Base of all methods, by itself dense training. Fields of subclasses are its options.
+
+    A method keeps nothing itself: per layer state lives in the `Site`. Called in this order:
+    `setup` once, then per optimizer step `adjust_grad` before it and `advance` after it, each
+    followed by a regeneration of `weights`.
+    """
+
+    name: ClassVar[str] = "dense"
+    calibrated: ClassVar[bool] = False  # does it wait for `Handle.calibrate`?
+    bp_is_grouped: ClassVar[bool] = True  # is a sparse BP's weight N:M along consecutive outputs?
+
+    @classmethod
+    def describe(cls) -> str:
+        """The options and their defaults, one a line."""
+        return "\n".join(f"{f.name} = {f.default!r}" for f in fields(cls))
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Axes of the weight whose length must be a multiple of m."""
+        return ()
+
+    def check(self, pattern: NMPattern) -> None:
+        """Raise `ValueError` where the method cannot do `pattern`."""
+
+    def stages(self, pattern: NMPattern) -> dict[str, float]:
+        """Share of the dense MACs that an N:M machine does in each stage."""
+        return dict.fromkeys(STAGES, 1.0)
+
+    def setup(self, site: Site) -> None:
+        """Make the state of a layer."""
+
+    def setup_all(self, sites: Sequence[Site]) -> None:
+        for site in sites:
+            self.setup(site)
+
+    def weights(self, site: Site) -> Mapping[str, Tensor]:
+        """The pre-generated operands "ff" and "bp", a function of the weight and the state.
+
+        "ff" absent stands for the weight itself, "bp" absent for "ff".
+        """
+        return {}
+
+    def operands(self, site: Site) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """(what dw flows to, FF's weight, BP's weight), None as in `weights`."""
+        return site.weight, site.get("ff"), site.get("bp")
+
+    def bp_rule(self, site: Site, dy: Tensor) -> Tensor:
+        """The dy that BP sees."""
+        return dy
+
+    def wu_rule(self, site: Site, dy: Tensor) -> Tensor:
+        """The dy that WU sees."""
+        return dy
+
+    def adjust_grad(self, site: Site, grad: Tensor, scale: float | Tensor) -> None:
+        """Change `grad`, the gradient × `scale`, in place just before the optimizer reads it."""
+
+    def advance(self, site: Site, step: int) -> None:
+        """Change a layer's state after optimizer step number `step` (from 1)."""
+
+    def advance_all(self, sites: Sequence[Site], step: int) -> None:
+        for site in sites:
+            self.advance(site, step)
+
+    def calibrate(self, site: Site, inputs: Iterable[Tensor]) -> None:
+        """Prune a layer from its `inputs`, each as the layer receives it."""
+
+    def mask(self, site: Site) -> Tensor:
+        """Bool, shaped as the weight: what `final` keeps."""
+        return torch.ones_like(site.weight, dtype=torch.bool)
+
+    def final(self, site: Site) -> Tensor:
+        """The weight that inference uses."""
+        ff = site.get("ff")
+        return site.weight.detach() if ff is None else ff
+
+    def final_bp(self, site: Site) -> Tensor:
+        """The weight that BP uses."""
+        bp = site.get("bp")
+        return self.final(site) if bp is None else bp
+
+    def set_mask(self, site: Site, mask: Tensor) -> bool:
+        """Take an imported mask; False where the method has no use for one."""
+        return False
+
+    def parameters(self, site: Site) -> list[Any]:
+        """Parameters the method adds; where there are any, the model's own are frozen."""
+        return []
+
+    def penalty(self, site: Site, step: int) -> Tensor | float:
+        """Term of the loss."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class ForwardPruning(Method):
+    """FF reads the weight pruned N:M along its inputs; `decay` is the SR-STE term's λ.
+
+    The term λ·(1-mask)⊙w pulls pruned entries to zero (Zhou et al. 2021, "Learning N:M fine-grained
+    structured sparse neural networks from scratch", §3.2).
+    """
+
+    decay: float = 0.0
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        return (IN,)
+
+    def stages(self, pattern: NMPattern) -> dict[str, float]:
+        return {"FF": pattern.density, "BP": 1.0, "WU": 1.0}
+
+    def mask(self, site: Site) -> Tensor:
+        return site.pattern.mask(site.weight, IN)
+
+    def weights(self, site: Site) -> Mapping[str, Tensor]:
+        return {"ff": site.weight.masked_fill(~self.mask(site), 0.0)}
+
+    def adjust_grad(self, site: Site, grad: Tensor, scale: float | Tensor) -> None:
+        if self.decay:
+            pruned = site.weight - site.held("ff")
+            grad.add_(pruned.to(grad.dtype) * (self.decay * scale))

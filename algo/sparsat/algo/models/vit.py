@@ -1,0 +1,56 @@
+"""ViT-S: a small vision transformer at every dataset's size.
+
+Source: Dosovitskiy et al. 2021 for the architecture, Touvron et al. 2021 for the "small" size
+(12 blocks, 384 wide, 6 heads). Patches are image/14 pixels, rounded down to a power of two and at
+least 4: 4 at 32 pixels, 4 at 64, 16 at 224.
+"""
+
+import torch
+from sparsat.algo.models.transformer import Block
+from torch import Tensor, nn
+
+
+def patch_size(image: int) -> int:
+    """Edge of a patch in pixels for `image`×`image` inputs."""
+    return max(4, 1 << ((image // 14).bit_length() - 1))
+
+
+class ViT(nn.Module):
+    """Images `[n, 3, image, image]` to logits `[n, classes]`; `patch` divides `image`."""
+
+    def __init__(
+        self,
+        classes: int,
+        image: int,
+        *,
+        patch: int | None = None,
+        dim: int = 384,
+        depth: int = 12,
+        heads: int = 6,
+    ) -> None:
+        super().__init__()
+        patch = patch or patch_size(image)
+        if image % patch:
+            raise ValueError(f"patch={patch} does not divide image={image}")
+        self.patch_embed = nn.Conv2d(3, dim, patch, patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.position = nn.Parameter(torch.zeros(1, (image // patch) ** 2 + 1, dim))
+        self.blocks = nn.Sequential(
+            *(Block(dim, heads, 4 * dim, causal=False) for _ in range(depth))
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, classes)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        for token in (self.class_token, self.position):
+            nn.init.trunc_normal_(token, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patch_embed(x).flatten(2).transpose(1, 2)
+        x = torch.cat((self.class_token.expand(len(x), -1, -1), x), 1) + self.position
+        return self.head(self.norm(self.blocks(x))[:, 0])

@@ -1,0 +1,45 @@
+"""Training tasks by name.
+
+`digits`, `bytes-lm` and `closed-world` make their own data and run offline; `cifar10`, `cifar100`,
+`tiny-imagenet` and `imagenet` read a directory of yours in the format they are distributed in.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from sparsat.algo.tasks.base import DataError, Task
+
+__all__ = ["TASKS", "DataError", "Task", "make_task", "task_class"]
+
+TASKS = {
+    "digits": ("digits", "Digits"),
+    "bytes-lm": ("bytes_lm", "BytesLM"),
+    "closed-world": ("closed_world", "ClosedWorld"),
+    "cifar10": ("cifar", "Cifar10"),
+    "cifar100": ("cifar", "Cifar100"),
+    "tiny-imagenet": ("tiny_imagenet", "TinyImageNet"),
+    "imagenet": ("imagenet", "ImageNet"),
+}
+"""name → (module of this package, class)."""
+
+
+def task_class(name: str) -> type[Task]:
+    """The class of a task. Raises `ValueError` that lists the known names."""
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}: known are {', '.join(TASKS)}")
+    module, cls = TASKS[name]
+    return getattr(import_module(f"sparsat.algo.tasks.{module}"), cls)
+
+
+def make_task(name: str, data: Path | None = None, model: str | None = None) -> Task:
+    """The task `name` on the data in `data`; `model` replaces the usual model of image tasks.
+
+    Raises `DataError` where the directory is absent or not in the task's format.
+    """
+    make: Callable[..., Task] = task_class(name)
+    if model is None:
+        return make(data)
+    if not task_class(name).takes_model:
+        raise ValueError(f"task {name} has a model of its own: leave out --model")
+    return make(data, model)

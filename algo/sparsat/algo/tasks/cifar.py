@@ -1,0 +1,113 @@
+"""CIFAR-10 and CIFAR-100 from a directory of yours, in either of the two official formats.
+
+The Python version is pickled; it is read with an unpickler that admits NumPy arrays and nothing
+else, so a file from elsewhere cannot run code. Source: Krizhevsky 2009.
+"""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sparsat.algo.tasks.base import Batch, DataError, Recipe, require_directory
+from sparsat.algo.tasks.images import ImageTask
+
+PIXELS = 3 * 32 * 32
+RECIPE = Recipe(
+    optimizer="sgd",
+    lr=0.1,
+    weight_decay=5e-4,
+    batch=128,
+    epochs=30,
+    steps_per_epoch=390,
+    warmup=0.2,
+    smoothing=0.1,
+)
+
+
+class Cifar10(ImageTask):
+    """CIFAR-10, ResNet9."""
+
+    name = "cifar10"
+    summary = "CIFAR-10 from your directory; ResNet9"
+    usual_model = "resnet9"
+    needs_data = "cifar-10-batches-py/ or cifar-10-batches-bin/ (or their files)"
+    recipe = RECIPE
+    folders: ClassVar[tuple[str, str]] = ("cifar-10-batches-py", "cifar-10-batches-bin")
+    parts: ClassVar[tuple[list[str], list[str]]] = (
+        [f"data_batch_{i}" for i in range(1, 6)],
+        ["test_batch"],
+    )
+    label: ClassVar[bytes] = b"labels"
+    label_bytes: ClassVar[int] = 1
+
+    def load(self, data: Path | None) -> tuple[Batch, Batch]:
+        root = require_directory(data, self.name, self.needs_data)
+        for folder, read, suffix in zip(
+            self.folders, (self._pickled, self._binary), ("", ".bin"), strict=True
+        ):
+            for place in (root / folder, root):
+                files = [[place / f"{part}{suffix}" for part in split] for split in self.parts]
+                if all(file.is_file() for split in files for file in split):
+                    train, test = ([read(file) for file in split] for split in files)
+                    return _join(train), _join(test)
+        raise DataError(f"{root} holds no {self.name}: expected {self.needs_data}")
+
+    def _pickled(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Images `[n, 3072]` and labels `[n]` of one file of the Python version."""
+        content = _unpickle(file)
+        try:
+            return np.asarray(content[b"data"], np.uint8), np.asarray(content[self.label])
+        except (KeyError, TypeError, ValueError):
+            raise DataError(f"{file} is not a {self.name} batch: download it again") from None
+
+    def _binary(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
+        """The same of the binary version: the label bytes (the last counts), then the pixels."""
+        raw = np.fromfile(file, np.uint8)
+        record = self.label_bytes + PIXELS
+        if not len(raw) or len(raw) % record:
+            raise DataError(f"{file} is not a {self.name} batch: download it again")
+        rows = raw.reshape(-1, record)
+        return rows[:, self.label_bytes :], rows[:, self.label_bytes - 1]
+
+
+class Cifar100(Cifar10):
+    """CIFAR-100 with its 100 fine labels, VGG19."""
+
+    name = "cifar100"
+    summary = "CIFAR-100 from your directory; VGG19 (or --model vit)"
+    usual_model = "vgg19"
+    needs_data = "cifar-100-python/ or cifar-100-binary/ (or their files)"
+    folders = ("cifar-100-python", "cifar-100-binary")
+    parts = (["train"], ["test"])
+    label = b"fine_labels"
+    label_bytes = 2
+
+
+def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> Batch:
+    images = np.concatenate([x for x, _ in parts]).reshape(-1, 3, 32, 32)
+    labels = np.concatenate([y for _, y in parts]).astype(np.int64)
+    return torch.from_numpy(images), torch.from_numpy(labels)
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Admits what pickled NumPy arrays are made of."""
+
+    ADMITTED = frozenset({"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"})
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "numpy" and name in self.ADMITTED:
+            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        if (module, name) == ("_codecs", "encode"):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name} is not an array")
+
+
+def _unpickle(file: Path) -> Any:
+    try:
+        return _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="bytes").load()
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{file} cannot be read ({reason}): download it again") from None

@@ -1,0 +1,1 @@
+"""Training runs and sweeps: resumable, logged, compared in one table."""

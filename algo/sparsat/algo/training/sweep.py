@@ -1,0 +1,78 @@
+"""Many runs: methods × patterns × seeds, in parallel processes, each run once.
+
+A run that is finished is not run again; one that was interrupted goes on from its checkpoint.
+Post-training methods wait for the dense runs they start from, which are added where missing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sparsat.algo.tasks import task_class
+from sparsat.algo.training import curves, render
+from sparsat.algo.training.config import RunConfig
+from sparsat.algo.training.errors import TrainError
+from sparsat.algo.training.files import write_atomic, write_json
+from sparsat.algo.training.plan import plan_for
+from sparsat.algo.training.pool import Event, run_jobs
+from sparsat.algo.training.run import is_finished
+from sparsat.algo.training.table import Finished, Table, build
+
+
+def grid(
+    base: RunConfig, methods: Iterable[str], patterns: Iterable[str], seeds: Iterable[int]
+) -> list[RunConfig]:
+    """All runs, ordered method, pattern, seed; dense once whatever the patterns."""
+    seeds, patterns = list(seeds), list(patterns)
+    runs = {
+        (config := replace(base, method=m, pattern=p, seed=s)).folder: config
+        for m in methods
+        for p in patterns
+        for s in seeds
+    }
+    return list(runs.values())
+
+
+def sweep(
+    configs: Sequence[RunConfig],
+    root: Path,
+    *,
+    device: str,
+    jobs: int,
+    threads: int,
+    watch: Callable[[Event], None] = lambda event: None,
+) -> Table:
+    """Run what is not finished, write table and curves into `root`, return the table.
+
+    Raises `TrainError` naming the first failed run, after all others have ended.
+    """
+    first = [c for c in configs if not plan_for(c.method).after_dense]
+    later = [c for c in configs if plan_for(c.method).after_dense]
+    names = {c.folder for c in first}
+    first += [d for d in _dense_of(later) if d.folder not in names]
+    failures: dict[str, str] = {}
+    for batch in (first, later):
+        todo = [c for c in batch if c.folder not in failures]
+        failures |= run_jobs(todo, root, device=device, jobs=jobs, threads=threads, watch=watch)
+    if failures:
+        name, message = next(iter(failures.items()))
+        more = f" (and {len(failures) - 1} more runs failed)" if len(failures) > 1 else ""
+        raise TrainError(f"{name}: {message}{more}")
+    return report(configs, root)
+
+
+def _dense_of(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """The dense runs that post-training `configs` start from, each once."""
+    dense = (replace(c, method="dense", decay=None, lr=None, options={}) for c in configs)
+    return list({d.folder: d for d in dense}.values())
+
+
+def report(configs: Sequence[RunConfig], root: Path) -> Table:
+    """Table and curves of the finished runs of `configs`, written into `root`."""
+    task = task_class(configs[0].task)
+    runs = [Finished.read(root / c.folder) for c in configs if is_finished(root / c.folder)]
+    table = build(task, runs)
+    write_json(root / "table.json", render.to_json(table))
+    write_atomic(root / "table.md", render.document(table))
+    curves.draw(root / "curves.html", task, runs)
+    return table

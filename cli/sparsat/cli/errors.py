@@ -1,0 +1,21 @@
+"""How every command fails: one line on standard error, exit code 2."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn `ValueError` and `OSError` into `error: …` and exit code 2, Ctrl-C into 130."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        message = " ".join(str(error).split())
+        print(f"error: {message}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        print("stopped; every finished epoch is on disk", file=sys.stderr)
+        raise typer.Exit(130) from None
