@@ -1,7 +1,7 @@
 """The `sparsat` command. Each subcommand lives in a module of its own and imports lazily."""
 
 import typer
-from sparsat.cli import train
+from sparsat.cli import gemm, generate, train
 
 app = typer.Typer(
     name="sparsat",
@@ -12,9 +12,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def root() -> None:
-    """Keep subcommands subcommands, even while there is only one."""
-
-
+app.command("generate", help=generate.HELP, epilog=generate.EXAMPLES)(generate.generate)
+app.command("gemm", help=gemm.HELP, epilog=gemm.EXAMPLES)(gemm.gemm)
 app.command("train", help=train.HELP, epilog=train.EXAMPLES)(train.train)

@@ -1,7 +1,16 @@
 """Verilog of the array: each repeated part once, and the array that instantiates them."""
 
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from amaranth.hdl import Shape
+from amaranth.lib import wiring
+
 from sparsat.hw.config import SATConfig
-from sparsat.hw.stce import STCE, part_makers
+from sparsat.hw.stce import STCE, part_makers, stce_ports
+from sparsat.hw.tools.verilator import waiver_file
 from sparsat.hw.tools.verilog import to_verilog
 
 
@@ -11,3 +20,38 @@ def stce_verilog(config: SATConfig) -> str:
     texts = [to_verilog(STCE(config=config, parts=parts), "stce")]
     texts += [to_verilog(part, name) for name, part in parts.items()]
     return "\n".join(texts)
+
+
+def description(config: SATConfig) -> dict:
+    """JSON-ready: the configuration, and the ports of module `stce`."""
+    ports = [("clk", "in", 1), ("rst", "in", 1)]
+    signature = wiring.Signature(stce_ports(config))
+    for path, member, _ in signature.flatten(signature.create()):
+        direction = "in" if member.flow is wiring.In else "out"
+        ports.append(("__".join(map(str, path)), direction, Shape.cast(member.shape).width))
+    names = ("name", "direction", "width")
+    return {
+        "schema": 1,
+        "top": "stce",
+        "config": config.to_dict(),
+        "ports": [dict(zip(names, port, strict=True)) for port in ports],
+    }
+
+
+def write_array(config: SATConfig, folder: Path) -> list[Path]:
+    """Write `stce.v`, `config.json` and `lint.vlt` into `folder`; all of them, or on failure none.
+
+    Returns their paths. OSError where the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".generate-") as name:
+        files = {
+            "stce.v": stce_verilog(config),
+            "config.json": json.dumps(description(config), indent=2) + "\n",
+            "lint.vlt": waiver_file(),
+        }
+        for file, text in files.items():
+            (Path(name) / file).write_text(text)
+        for file in files:
+            os.replace(Path(name) / file, folder / file)
+    return [folder / file for file in files]

@@ -25,6 +25,28 @@ def part_makers(config: SATConfig) -> dict[str, Callable[[], wiring.Component]]:
     }
 
 
+def stce_ports(config: SATConfig) -> dict[str, wiring.Member]:
+    """Ports of the array by name, see `STCE`."""
+    ports = {
+        "i": In(stream.Signature(request_layout(config))),
+        "step_valid": In(1),
+        "step_ready": Out(1),
+        "busy": Out(1),
+    }
+    for r in range(config.rows):
+        ports |= {f"a_{r}": In(config.fmt.width * config.a_link), f"a_ready_{r}": Out(1)}
+    for c in range(config.cols):
+        ports |= {
+            f"b_{c}": In(col_word(config).size),
+            f"b_ready_{c}": Out(1),
+            f"c_{c}": In(32),
+            f"c_ready_{c}": Out(1),
+            f"o_{c}": Out(32),
+            f"o_valid_{c}": Out(1),
+        }
+    return ports
+
+
 class STCE(wiring.Component):
     """`rows` × `cols` cells that run `ArrayOp`s.
 
@@ -56,24 +78,7 @@ class STCE(wiring.Component):
 
     def __init__(self, *, config: SATConfig, parts: Mapping[str, wiring.Component] | None = None):
         self.config, self.parts = config, parts
-        ports = {
-            "i": In(stream.Signature(request_layout(config))),
-            "step_valid": In(1),
-            "step_ready": Out(1),
-            "busy": Out(1),
-        }
-        for r in range(config.rows):
-            ports |= {f"a_{r}": In(config.fmt.width * config.a_link), f"a_ready_{r}": Out(1)}
-        for c in range(config.cols):
-            ports |= {
-                f"b_{c}": In(col_word(config).size),
-                f"b_ready_{c}": Out(1),
-                f"c_{c}": In(32),
-                f"c_ready_{c}": Out(1),
-                f"o_{c}": Out(32),
-                f"o_valid_{c}": Out(1),
-            }
-        super().__init__(ports)
+        super().__init__(stce_ports(config))
 
     def elaborate(self, platform):
         m = Module()

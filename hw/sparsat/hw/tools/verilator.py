@@ -11,9 +11,22 @@ from pathlib import Path
 
 from sparsat.hw.tools.cache import cached
 
-# Signals and outputs that nobody reads are normal in generated Verilog; so are file names that
-# differ from the module, and registers with an initial value, which FPGAs have.
-GENERATED_WAIVERS = ("DECLFILENAME", "UNUSEDSIGNAL", "PROCASSINIT")
+WAIVERS = {
+    "DECLFILENAME": "one file holds all modules",
+    "UNUSEDSIGNAL": "fields of structures are named for waveforms even where nobody reads them",
+    "PROCASSINIT": "registers start from their reset value, which FPGAs support",
+    "WIDTHEXPAND": "Amaranth has sized every result; Verilog extends the narrower operand",
+    "WIDTHTRUNC": "assignments of sums to narrower signals wrap, as the source says",
+    "CASEINCOMPLETE": "every branch starts from a default assignment",
+}
+"""Warning classes of generated Verilog that are no defects, each with the reason."""
+
+
+def waiver_file() -> str:
+    """The text of a `.vlt` file that waives them."""
+    rules = [f"// {reason}\nlint_off -rule {rule}" for rule, reason in WAIVERS.items()]
+    return "\n".join(["`verilator_config", *rules, ""])
+
 
 _MODEL_FLAGS = (
     *("--cc", "--exe", "--build", "--quiet", "-j", "2"),
@@ -56,7 +69,7 @@ def version() -> str:
     return importlib.metadata.version("verilator")
 
 
-def lint(files: Sequence[Path], top: str, waivers: Iterable[str] = GENERATED_WAIVERS) -> None:
+def lint(files: Sequence[Path], top: str, waivers: Iterable[str] = WAIVERS) -> None:
     """Lint `files` with every warning on but `waivers`; raise `RuntimeError` with what it found."""
     flags = [f"-Wno-{name}" for name in waivers]
     run(["verilator", "--lint-only", "-Wall", *flags, "--top-module", top, *map(str, files)])
