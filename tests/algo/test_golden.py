@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sparsat.algo import golden
 from sparsat.algo.patterns import NMPattern
 from sparsat.hw.formats import BF16, FP16, FP32, FloatFormat

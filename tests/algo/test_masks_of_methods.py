@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from sparsat.algo import NMConfig, NMPattern, prepare
 from sparsat.algo.methods.mvue import inclusion, mvue, prune_along_batch
 from sparsat.algo.methods.s_ste import soft_threshold
 from sparsat.algo.methods.transposable import transposable_mask
-from torch import Tensor, nn
 
 PATTERN = NMPattern(2, 8)
 

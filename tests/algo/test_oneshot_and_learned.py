@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from sparsat.algo import NMConfig, NMPattern, prepare
 from sparsat.algo.methods.sparsegpt import prune_matrix
-from torch import Tensor, nn
 
 
 def correlated(rows: int, depth: int) -> Tensor:

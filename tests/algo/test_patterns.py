@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sparsat.algo.patterns import NMPattern, _mask_by_sort
 
 patterns = st.sampled_from([4, 8, 16]).flatmap(

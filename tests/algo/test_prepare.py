@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from sparsat.algo import METHODS, NMConfig, NMPattern, prepare
 from torch import Tensor, nn
+
+from sparsat.algo import METHODS, NMConfig, NMPattern, prepare
 
 
 def small_net() -> Any:

@@ -5,11 +5,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from sparsat.algo import NMConfig, prepare
 from sparsat.algo.gemms import ConvGemms, LinearGemms
 from sparsat.algo.golden import gemm_packed
 from sparsat.algo.sat import SatConvGemms, SatLinearGemms, sat_conv2d, sat_linear
-from torch import Tensor, nn
 
 GEOMETRIES = {
     "plain": dict(stride=(1, 1), padding=(0, 0), dilation=(1, 1)),

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from sparsat.algo import NMConfig, prepare
 from sparsat.algo.methods.base import IN, OUT
 from sparsat.algo.patterns import NMPattern
-from torch import Tensor, nn
 
 PATTERN = NMPattern(2, 8)
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from sparsat.algo import NMConfig, prepare
 from torch import Tensor, nn
+
+from sparsat.algo import NMConfig, prepare
 
 EVERYWHERE: Any = ()  # nothing excluded
 

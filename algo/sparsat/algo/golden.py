@@ -9,8 +9,9 @@ cancellation gives +0, and an accumulator is never -0 or subnormal.
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sparsat.hw.formats import BF16, FP16, FP32, FloatFormat
 from torch import Tensor
+
+from sparsat.hw.formats import BF16, FP16, FP32, FloatFormat
 
 from ._kernels import LANES, accumulate_exact, accumulate_fused, use_threads
 

@@ -62,7 +62,8 @@ def gemm(
         same = result.mismatches == 0
         in_time = result.cycles == result.expected_cycles
         console.print(f"array        {chosen.name}, {chosen.rows}×{chosen.cols} cells")
-        console.print(f"GEMM         [{p}, {k}] · [{k}, {q}], {pattern}, {dataflow}, ir·is {ir}·{is_}")
+        console.print(f"GEMM         [{p}, {k}] · [{k}, {q}], {pattern}")
+        console.print(f"schedule     {dataflow}, ir·is {ir}·{is_}")
         console.print(f"MACs         {result.macs}")
         console.print(
             f"cycles       {result.cycles}, "

@@ -1,6 +1,7 @@
 """The `sparsat` command. Each subcommand lives in a module of its own and imports lazily."""
 
 import typer
+
 from sparsat.cli import gemm, generate, train
 
 app = typer.Typer(

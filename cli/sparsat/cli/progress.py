@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.table import Table as RichTable
+
 from sparsat.algo.training import render
 from sparsat.algo.training.pool import Event
 from sparsat.algo.training.run import Progress as RunProgress

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from sparsat.cli.errors import one_line_errors
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _integers(text: str) -> list[int]:
 
 def _single(base: "RunConfig", root: Path, *, device: str, threads: int, resume: bool) -> None:
     from rich.console import Console
+
     from sparsat.algo.training.run import Run, pick_device, set_up_torch
     from sparsat.algo.training.sweep import report
     from sparsat.cli.progress import RunBars, print_table

@@ -118,15 +118,15 @@ class ArrayGemm:
         return [np.zeros(0, np.uint32)] * self.config.cols
 
     def _a_words(self, a: np.ndarray) -> list[np.ndarray]:
-        rows, m = self.config.rows, self.m
+        rows, m, ir = self.config.rows, self.m, self.ir
         if self.dataflow is Dataflow.OS:
-            shape = (self.blocks_p, rows, self.ir, self.k // m, m)
-            blocks = _pad(a, self.blocks_p * rows * self.ir, self.k).reshape(shape)
+            padded = _pad(a, self.blocks_p * rows * ir, self.k)
+            blocks = padded.reshape(self.blocks_p, rows, ir, self.k // m, m)
             blocks = blocks.transpose(1, 0, 3, 2, 4)  # row, block of P, group, ir, k
             blocks = np.repeat(blocks[:, :, None], self.blocks_q, axis=2)
         else:
-            shape = (self.blocks_p, self.ir, rows, m)
-            blocks = _pad(a, self.blocks_p * self.ir, rows * m).reshape(shape)
+            padded = _pad(a, self.blocks_p * ir, rows * m)
+            blocks = padded.reshape(self.blocks_p, ir, rows, m)
             blocks = blocks.transpose(2, 0, 1, 3)  # row, slot, ir, k
             blocks = np.repeat(blocks[:, None], self.blocks_q, axis=1)
         if self.a_order is Order.MN:

@@ -1,1 +1,1 @@
-"""SAT, the accelerator, in Amaranth HDL: its configuration, formats, arithmetic, array and tools."""
+"""SAT, the accelerator, in Amaranth HDL: configuration, formats, arithmetic, array, tools."""

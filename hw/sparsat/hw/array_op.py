@@ -1,8 +1,8 @@
 """One operation of the compute array, and how long it takes: plain data, no hardware.
 
-An operation is a sequence of *slots*. In one slot each cell multiplies one k-group: N kept values of
-M for `ir` rows of A and `is_` columns of B, N · ir · is_ cycles where nothing else limits it. While
-a slot computes, the operands of the next one are loaded.
+An operation is a sequence of *slots*. In one slot each cell multiplies one k-group: N kept values
+of M for `ir` rows of A and `is_` columns of B, N · ir · is_ cycles where nothing else limits it.
+While a slot computes, the operands of the next one are loaded.
 
 * output-stationary (OS): `groups` slots make a tile; `tiles` tiles follow each other. A tile is
   `rows · ir` × `cols · is_` outputs, which leave through the columns while the next tile computes.
@@ -17,7 +17,7 @@ from enum import Enum
 from sparsat.hw.config import GROUP_SIZES, SATConfig
 
 ACC_LOOP = 6
-"""Cycles from reading an accumulator to reading its next value: the least interleave at full rate."""
+"""Cycles from reading a sum to reading its next value: the least interleave at full rate."""
 MAX_COUNT = (1 << 24) - 1
 """Largest `groups` and `tiles`."""
 

@@ -15,7 +15,7 @@ DERIVE = 4
 
 
 def request_layout(config: SATConfig) -> StructLayout:
-    """An `ArrayOp` as the array takes it; `n`, `ir`, `is_` are the plain numbers, m is 4 << `log_m`."""
+    """An `ArrayOp` as the array takes it: `n`, `ir`, `is_` are plain numbers, m is 4 << `log_m`."""
     d = config.depth.bit_length()
     return StructLayout(
         {
@@ -59,7 +59,7 @@ class Conductor(wiring.Component):
 
     * `step_valid`: the operands the slot loads are at hand;
     * output-stationary, for the slot that ends a tile: the previous tile's sums have left;
-    * weight-stationary, for the slot that loads weights: the columns have brought the previous ones.
+    * weight-stationary, for the slot that loads weights: the columns have brought the last ones.
 
     Parameters
     ----------

@@ -106,8 +106,20 @@ def _power_of_two(value: int, low: int, high: int) -> bool:
 
 
 def _presets() -> dict[str, SATConfig]:
-    small = dict(a_scratch_kib=16, b_scratch_kib=16, c_scratch_kib=16, sore_lanes=4, wuve_lanes=4)
-    card = dict(
+    small = SATConfig(
+        name="small",
+        rows=8,
+        cols=8,
+        a_scratch_kib=16,
+        b_scratch_kib=16,
+        c_scratch_kib=16,
+        sore_lanes=4,
+        wuve_lanes=4,
+    )
+    card = SATConfig(
+        name="vcu1525",
+        rows=32,
+        cols=32,
         a_scratch_kib=4096,
         b_scratch_kib=4096,
         c_scratch_kib=4096,
@@ -116,10 +128,10 @@ def _presets() -> dict[str, SATConfig]:
         channels=4,
     )
     configs = (
-        SATConfig(name="tiny", rows=4, cols=4, a_link=2, **small),
-        SATConfig(name="small", rows=8, cols=8, **small),
-        SATConfig(name="vcu1525", rows=32, cols=32, **card),
-        SATConfig(name="vcu1525_max", rows=48, cols=40, **card),
+        small.with_(name="tiny", rows=4, cols=4, a_link=2),
+        small,
+        card,
+        card.with_(name="vcu1525_max", rows=48, cols=40),
     )
     return {c.name: c for c in configs}
 

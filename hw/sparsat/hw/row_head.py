@@ -55,7 +55,7 @@ SLOT = StructLayout(
         "first": 1,  # sums start here …
         "last": 1,  # … and end here
         "fill": 1,  # no slot: only a pass of initial sums
-        "take": 1,  # initial sums enter meanwhile: for the next slot (WS), for the tile after next (OS)
+        "take": 1,  # initial sums enter: of the next slot (WS), of the tile after next (OS)
         "end": 1,
         "a_sel": 1,  # buffer to compute from; the other one is loaded
         "b_sel": 1,

@@ -113,7 +113,7 @@ class STCE(wiring.Component):
         return SimpleNamespace(**wires)
 
     def _rows(self, m, conductor):
-        edges = []
+        edges: list[SimpleNamespace] = []
         for r in range(self.config.rows):
             edge = self._place(m, "row_edge" if r else "row_edge_top", f"edge_{r}")
             above = edges[-1] if r else None

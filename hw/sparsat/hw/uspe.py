@@ -29,7 +29,7 @@ def col_link(config: SATConfig) -> StructLayout:
 
 
 def control_layout(config: SATConfig) -> StructLayout:
-    """One cycle's orders to a cell, made at the head of its row; each field in its own pipeline stage.
+    """One cycle's orders to a cell, made at the head of its row, each for its own pipeline stage.
 
     `a_*`, `b_*` address the operand registers (both buffers), `w_*` the running sums, `x_*` the
     sums exchanged with the neighbours (two halves).

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
+
 from sparsat.algo.models.resnet import resnet18, resnet50
 from sparsat.algo.models.resnet9 import ResNet9
 from sparsat.algo.models.vgg19 import VGG19
 from sparsat.algo.models.vit import ViT
-from torch import Tensor, nn
 
 __all__ = ["DATASETS", "MODELS", "PAIRING", "ImageShape", "build", "example_input", "shape_of"]
 

@@ -1,8 +1,9 @@
 """A small decoder-only language model."""
 
 import torch
-from sparsat.algo.models.transformer import Block
 from torch import Tensor, nn
+
+from sparsat.algo.models.transformer import Block
 
 EMBEDDING_STD = 0.1
 """Small enough that a few hundred steps can move it; PyTorch's 1.0 stays mostly noise."""

@@ -6,8 +6,9 @@ least 4: 4 at 32 pixels, 4 at 64, 16 at 224.
 """
 
 import torch
-from sparsat.algo.models.transformer import Block
 from torch import Tensor, nn
+
+from sparsat.algo.models.transformer import Block
 
 
 def patch_size(image: int) -> int:

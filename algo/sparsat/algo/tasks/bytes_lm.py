@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from sparsat.algo.models.lm import LanguageModel
 from sparsat.algo.tasks.base import Batch, DataError, Metric, Recipe, Task, generator
-from torch import Tensor, nn
 
 CONTEXT = 64
 TRAIN_BYTES, VALIDATION_BYTES = 4_000_000, 200_000

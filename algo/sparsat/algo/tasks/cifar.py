@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+
 from sparsat.algo.tasks.base import Batch, DataError, Recipe, require_directory
 from sparsat.algo.tasks.images import ImageTask
 

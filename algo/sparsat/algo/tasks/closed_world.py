@@ -23,6 +23,8 @@ from random import Random
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from sparsat.algo.models.lm import LanguageModel
 from sparsat.algo.tasks.base import Batch, Metric, Recipe, Task
 from sparsat.algo.tasks.scoring import distinct, exact_match, follows_format, rouge_l
@@ -38,7 +40,6 @@ from sparsat.algo.tasks.world import (
     read,
     recall,
 )
-from torch import Tensor, nn
 
 CONTEXT = 48
 EXAMPLES = 288

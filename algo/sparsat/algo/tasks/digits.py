@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
+
 from sparsat.algo.models.resnet9 import ResNet9
 from sparsat.algo.tasks.base import Batch, Metric, Recipe, Task, accuracy, generator
-from torch import nn
 
 CANVAS, GLYPH, FRAGMENT = 28, 16, 6
 """Edges in pixels of the image, of the enlarged digit, and of a piece of clutter."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from sparsat.algo.tasks.base import Batch, DataError, generator
 from torch import Tensor
+
+from sparsat.algo.tasks.base import Batch, DataError, generator
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 Sample = tuple[Path, int]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+
 from sparsat.algo import models
 from sparsat.algo.tasks import folders
 from sparsat.algo.tasks.base import (
@@ -23,7 +25,6 @@ from sparsat.algo.tasks.base import (
     require_directory,
 )
 from sparsat.algo.tasks.images import adapted, normalize
-from torch import nn
 
 CLASSES, EDGE, WHOLE = 1000, 224, 256
 AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)

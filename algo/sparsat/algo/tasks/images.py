@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from sparsat.algo import models
 from sparsat.algo.tasks.base import Batch, Metric, Recipe, Task, accuracy, generator
-from torch import Tensor, nn
 
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Channel mean and standard deviation of natural images in 0…1 (the ImageNet values)."""

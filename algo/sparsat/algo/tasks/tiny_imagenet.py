@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from sparsat.algo.tasks import folders
 from sparsat.algo.tasks.base import Batch, DataError, Recipe, require_directory
 from sparsat.algo.tasks.images import ImageTask

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from sparsat.algo.training.errors import CheckpointError
 from sparsat.algo.training.files import write_atomic
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from sparsat.algo.tasks.base import Recipe
 from torch import Tensor, nn
+
+from sparsat.algo.tasks.base import Recipe
 
 LOSS_SCALE = 2.0**10
 """First loss scale where gradients are rounded to fp16; it adapts from there."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from sparsat.algo import Handle, NMConfig, NMPattern, prepare
 from sparsat.algo.tasks import make_task
 from sparsat.algo.tasks.base import Batch, Recipe, Task

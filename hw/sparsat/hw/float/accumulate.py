@@ -9,7 +9,7 @@ from sparsat.hw.float.layouts import ACC_LAYOUT, OperandCodes, product_layout
 from sparsat.hw.formats import FloatFormat
 
 GUARD = 3
-"""Bits kept below the accumulator's last place: enough for a product with one redundant sign bit."""
+"""Bits kept below the last place: enough for a product with one redundant sign bit."""
 SUM_BITS = ACC_LAYOUT["mant"].width + GUARD
 TOP = SUM_BITS - 1
 

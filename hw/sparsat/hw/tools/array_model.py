@@ -10,6 +10,7 @@ from sparsat.hw.array_op import ArrayOp
 from sparsat.hw.conductor import encode_request, request_layout
 from sparsat.hw.config import SATConfig
 from sparsat.hw.emit import stce_verilog
+from sparsat.hw.stce import part_makers
 from sparsat.hw.tools.verilator import build_library
 
 _HARNESS = """\
@@ -79,9 +80,9 @@ class _Span(ctypes.Structure):
 class ArrayStreams:
     """Words for the ports of an array.
 
-    `a[r]`, `b[c]`, `c[c]` are the uint32 words that row r and column c take, in order (`a`: `a_link`
-    values per word, the first lowest; `b`: the value, and above it the index). `sums` is how many
-    words each column gives.
+    `a[r]`, `b[c]`, `c[c]` are the uint32 words that row r and column c take, in order (`a`:
+    `a_link` values per word, the first lowest; `b`: the value, and above it the index). `sums` is
+    how many words each column gives.
     """
 
     a: Sequence[np.ndarray]
@@ -100,7 +101,9 @@ class ArrayModel:
 
     def __init__(self, config: SATConfig):
         self.config = config
-        library = build_library(stce_verilog(config), "stce", _harness(config))
+        library = build_library(
+            stce_verilog(config), "stce", _harness(config), tuple(part_makers(config))
+        )
         self._run = ctypes.CDLL(str(library)).run
         self._run.restype = ctypes.c_int
 

@@ -75,13 +75,15 @@ def lint(files: Sequence[Path], top: str, waivers: Iterable[str] = WAIVERS) -> N
     run(["verilator", "--lint-only", "-Wall", *flags, "--top-module", top, *map(str, files)])
 
 
-def build_library(verilog: str, top: str, harness: str) -> Path:
+def build_library(verilog: str, top: str, harness: str, repeated: Sequence[str] = ()) -> Path:
     """A shared library of module `top` of `verilog`, verilated, and the C++ text `harness`.
 
-    The harness includes `Vtop.h`, whatever the module's name.
+    The harness includes `Vtop.h`, whatever the module's name. Modules in `repeated` stay functions
+    that their instances share, which for a large array builds and runs faster than inlining them.
     """
-    key = (version(), verilog, top, harness, MAKEFLAGS, *_MODEL_FLAGS)
-    return cached("model", key, lambda out: _compile(verilog, top, harness, out)) / "model.so"
+    key = (version(), verilog, top, harness, *repeated, MAKEFLAGS, *_MODEL_FLAGS)
+    directory = cached("model", key, lambda out: _compile(verilog, top, harness, repeated, out))
+    return directory / "model.so"
 
 
 def run(command: Sequence[str], cwd: Path | None = None) -> None:
@@ -92,13 +94,15 @@ def run(command: Sequence[str], cwd: Path | None = None) -> None:
         raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
 
 
-def _compile(verilog: str, top: str, harness: str, out: Path) -> None:
+def _compile(verilog: str, top: str, harness: str, repeated: Sequence[str], out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="sparsat-") as name:
         work = Path(name)
         (work / "top.v").write_text(verilog)
         (work / "harness.cpp").write_text(harness)
         names = ("--top-module", top, "--prefix", "Vtop", "-o", "model.so")
-        run(["verilator", *_MODEL_FLAGS, *names, "top.v", "harness.cpp"], cwd=work)
+        hints = [f'no_inline -module "{module}"' for module in repeated]
+        (work / "hints.vlt").write_text("\n".join(["`verilator_config", *hints, ""]))
+        run(["verilator", *_MODEL_FLAGS, *names, "hints.vlt", "top.v", "harness.cpp"], cwd=work)
         shutil.copy(work / "obj_dir" / "model.so", out / "model.so")
 
 
