@@ -67,7 +67,7 @@ def col_layout(fmt: FloatFormat) -> StructLayout:
 
 
 def product_layout(fmt: FloatFormat) -> StructLayout:
-    """Exact product, `mant · 2**(exp + align - 150)`; `inf`, `nan` override, `sign` is for `inf`."""
+    """Exact product, `mant · 2**(exp + align - 150)`; `inf` (with `sign`) and `nan` override."""
     codes = OperandCodes(fmt)
     exp_bits = max(codes.row_exp_bits, codes.col_exp_bits) + 1
     exp = signed(exp_bits + 1) if codes.product_bias else exp_bits
