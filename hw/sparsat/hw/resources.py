@@ -3,7 +3,8 @@
 Run as `python -m sparsat.hw.resources`.
 
 Estimates by Yosys and by the delays in `sparsat.hw.tools.delays`, not results of place and route.
-LUTRAM counts those of the LUTs that are memories; BRAM counts 18 Kb halves.
+LUTRAM counts those of the LUTs that are memories. The JSON also has block RAM, ultra RAM and the ends
+of the slowest path.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from sparsat.hw.tools.timing import critical_path
 from sparsat.hw.tools.verilog import to_verilog
 from sparsat.hw.tools.yosys import Resources, count_resources, synthesize
 
-COLUMNS = ("block", "count", "LUT", "LUTRAM", "FF", "DSP", "BRAM", "URAM", "ns", "MHz")
+COLUMNS = ("block", "count", "LUT", "LUTRAM", "FF", "DSP", "ns", "MHz")
 
 
 def blocks(config: SATConfig) -> dict[str, tuple[Component, int]]:
@@ -56,7 +57,7 @@ class Estimate:
     def row(self) -> tuple[str, ...]:
         """The cells under `COLUMNS`."""
         r, path = self.resources, self.path
-        counts = (self.count, r.lut, r.lut_ram, r.ff, r.dsp, r.bram18, r.uram)
+        counts = (self.count, r.lut, r.lut_ram, r.ff, r.dsp)
         timing = (f"{path.delay_ps / 1000:.2f}", f"{path.mhz:.0f}")
         return (self.name, *map(str, counts), *timing)
 
