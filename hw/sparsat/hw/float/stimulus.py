@@ -44,7 +44,7 @@ def product_corners(fmt: FloatFormat) -> Vectors:
 def narrow_corners(fmt: FloatFormat) -> Vectors:
     """Corners of binary32 and all points where rounding to `fmt` turns, with their neighbours."""
     low = np.arange(1 << (fmt.width - 1), dtype=np.uint32)
-    turning = _midpoints(fmt, np.concatenate([low, low | 1 << (fmt.width - 1)]))
+    turning = midpoints(fmt, np.concatenate([low, low | 1 << (fmt.width - 1)]))
     near = [turning + np.uint32(step) for step in (0, 1)] + [turning - np.uint32(1)]
     return {"i": np.concatenate([corners(FP32), *near])}
 
@@ -152,7 +152,7 @@ def narrow_strata(fmt: FloatFormat) -> list[Stratum]:
 
     def ties(rng: Rng, count: int) -> Vectors:
         words = rng.integers(1 << fmt.width, size=count, dtype=np.uint32)
-        return {"i": _step(_midpoints(fmt, words), rng, 2)}
+        return {"i": _step(midpoints(fmt, words), rng, 2)}
 
     return [_uniform_word, in_range, ties]
 
@@ -235,7 +235,7 @@ def _step(words: np.ndarray, rng: Rng, reach: np.ndarray | int) -> np.ndarray:
     return words + rng.integers(-reach, reach + 1, len(words)).astype(np.uint32)
 
 
-def _midpoints(fmt: FloatFormat, words: np.ndarray) -> np.ndarray:
+def midpoints(fmt: FloatFormat, words: np.ndarray) -> np.ndarray:
     """binary32 of the number halfway from each word's, as it stands, to the next larger in size.
 
     Of the greatest number that is the place from which all is rounded to infinity; of infinities
