@@ -16,6 +16,7 @@ Rng = np.random.Generator
 Vectors = dict[str, np.ndarray]
 """Input words by port name, all arrays of one length."""
 Stratum = Callable[[Rng, int], Vectors]
+Fraction = Callable[[FloatFormat, Rng, int], np.ndarray]
 
 
 def corners(fmt: FloatFormat) -> np.ndarray:
@@ -185,7 +186,7 @@ def _special(fmt: FloatFormat, rng: Rng, count: int) -> Vectors:
 
 
 def _swept(
-    fmt: FloatFormat, span: tuple[int, int], fraction: Callable, rng: Rng, count: int
+    fmt: FloatFormat, span: tuple[int, int], fraction: Fraction, rng: Rng, count: int
 ) -> Vectors:
     a, b, exp = _factors(fmt, span, fraction, rng, count)
     exp = (exp + FP32.bias + rng.integers(-40, 41, count)).clip(1, FP32.exp_max - 1)
@@ -201,17 +202,19 @@ def _cancelling(fmt: FloatFormat, span: tuple[int, int], rng: Rng, count: int) -
 
 
 def _factors(
-    fmt: FloatFormat, span: tuple[int, int], fraction: Callable, rng: Rng, count: int
+    fmt: FloatFormat, span: tuple[int, int], fraction: Fraction, rng: Rng, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finite a and b, and the exponent that was aimed at for their product, within `span`."""
+    """Finite a and b, and the exponent aimed at for their product, which lies within `span`.
+
+    Where it takes subnormals to get that low, both are subnormal.
+    """
     product = rng.integers(span[0], span[1] + 1, count)
-    a = rng.integers(fmt.exp_max, size=count)
-    b = product + 2 * fmt.bias - a
-    a_low, a_high = (a + np.minimum(b, 0)), (a + np.maximum(b - fmt.exp_max + 1, 0))
-    a = np.where(b < 0, a_low, a_high).clip(0, fmt.exp_max - 1)
-    b = b.clip(0, fmt.exp_max - 1)
-    words = (_words(fmt, rng, exp, fraction(fmt, rng, count)) for exp in (a, b))
-    return (*words, product)  # type: ignore[return-value]
+    fields, top = product + 2 * fmt.bias, fmt.exp_max - 1
+    exp_a = rng.integers((fields - top).clip(0, top), fields.clip(0, top) + 1)
+    exp_b = (fields - exp_a).clip(0, top)
+    a = _words(fmt, rng, exp_a, fraction(fmt, rng, count))
+    b = _words(fmt, rng, exp_b, fraction(fmt, rng, count))
+    return a, b, product
 
 
 def _dense_fraction(fmt: FloatFormat, rng: Rng, count: int) -> np.ndarray:
