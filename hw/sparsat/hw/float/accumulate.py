@@ -123,18 +123,18 @@ class Accumulate(wiring.Component):
     def _add(self, m):
         """Stage 2: finish the shift, keeping what falls off as one sticky bit, and add."""
         shift, small = self._shift, self._small
-        by_4 = Signal(signed(SUM_BITS))
-        m.d.comb += by_4.eq(small >> (shift[:2] << 2))
+        by_8 = Signal(signed(SUM_BITS))
+        m.d.comb += by_8.eq(small >> (shift[1:] << 3))
         lost = (
-            (small[:4].any() & shift[:2].any())
-            | (small[4:8].any() & shift[1])
-            | (small[8:12].any() & shift[:2].all())
-            | (by_4[:16].any() & shift[2])
+            (small[:8].any() & shift[1:].any())
+            | (small[8:16].any() & shift[2])
+            | (small[16:24].any() & shift[1:].all())
+            | (by_8[:4].any() & shift[0])
         )
         self._sum = Signal(signed(SUM_BITS), reset_less=True)
         self._sticky = Signal(3)  # stages 2 to 4
         m.d.sync += [
-            self._sum.eq(Mux(shift[2], by_4 >> 16, by_4) + (self._big << GUARD)),
+            self._sum.eq(Mux(shift[0], by_8 >> 4, by_8) + (self._big << GUARD)),
             self._sticky.eq(Cat(lost, self._sticky)),
         ]
 
