@@ -19,7 +19,7 @@ SEARCHES = ("greedy", "exact")
 
 @dataclass(frozen=True)
 class Transposable(ForwardPruning):
-    """Transposable masks by STE (Hubara et al. 2021, "Accelerated sparse neural training", §3).
+    """Transposable masks by STE (Hubara et al. 2021, "Accelerated sparse neural training").
 
     Every m×m block of (outputs, inputs) keeps at most `n_keep` entries per row and column, so w and
     wᵀ are both N:M. `search`: "greedy" (the paper's 2-approximation) or "exact" (maximal Σ|w|).
