@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ._kernels import keep_largest, use_threads
+from ._kernels import keep_largest, run_split
 
 GROUP_SIZES = (4, 8, 16)
 # dtype -> (integer of its width, encoding just above infinity: the key that all NaN share)
@@ -162,8 +162,9 @@ def _mask_by_kernel(scores: Tensor, dim: int, n_keep: int, m: int) -> Tensor:
     mask = torch.empty(bits.shape, dtype=torch.bool)
     flat = bits.numpy().reshape(-1)
     kind = flat.dtype.type
-    use_threads(scores.numel())
-    keep_largest(flat, mask.numpy().reshape(-1), n_keep, m, inner, kind(magnitude), kind(nan_key))
+    keys = kind(magnitude), kind(nan_key)
+    groups, out = flat.size // m, mask.numpy().reshape(-1)
+    run_split(keep_largest, groups, flat.size, flat, out, n_keep, m, inner, *keys)
     return mask
 
 
