@@ -95,7 +95,7 @@ class NMPattern:
 
     def prune(self, w: Tensor, dim: int = -1) -> Tensor:
         """`w` with the entries outside `mask(w, dim)` set to +0."""
-        return w.masked_fill(~self.mask(w, dim), 0.0)
+        return torch.where(self.mask(w, dim), w, 0.0)
 
     def pack(self, w: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
         """Values and indices of the kept entries, groups along `dim`, which becomes the last axis.

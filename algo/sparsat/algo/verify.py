@@ -17,6 +17,9 @@ class Violation:
     name: str
     what: str
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}"
+
 
 @torch.no_grad()
 def check_pregenerated(site: Site, method: Method) -> Violation | None:

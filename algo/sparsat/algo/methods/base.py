@@ -139,9 +139,8 @@ class ForwardPruning(Method):
         return site.pattern.mask(site.weight, IN)
 
     def weights(self, site: Site) -> Mapping[str, Tensor]:
-        return {"ff": site.weight.masked_fill(~self.mask(site), 0.0)}
+        return {"ff": torch.where(self.mask(site), site.weight, 0.0)}
 
     def adjust_grad(self, site: Site, grad: Tensor, scale: float | Tensor) -> None:
         if self.decay:
-            pruned = site.weight - site.held("ff")
-            grad.add_(pruned.to(grad.dtype) * (self.decay * scale))
+            grad.add_(site.weight - site.held("ff"), alpha=self.decay * float(scale))

@@ -1,6 +1,5 @@
 """Transposable masks: one mask, N:M along inputs and along outputs at once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -50,9 +49,6 @@ class Transposable(ForwardPruning):
 
     def mask(self, site: Site) -> Tensor:
         return site.held("mask")
-
-    def weights(self, site: Site) -> Mapping[str, Tensor]:
-        return {"ff": site.weight.masked_fill(~self.mask(site), 0.0)}
 
 
 def transposable_mask(w: Tensor, pattern: NMPattern, search: str = "exact") -> Tensor:
