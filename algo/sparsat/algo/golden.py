@@ -52,6 +52,8 @@ def gemm(
     depth, columns = b.shape
     if mask is not None and mask.shape != b.shape:
         raise ValueError(f"mask is {tuple(mask.shape)}; allowed: b's shape {tuple(b.shape)}")
+    if mask is not None and mask.dtype != torch.bool:
+        raise TypeError(f"mask is {mask.dtype}; allowed: torch.bool")
     kept = torch.ones_like(b, dtype=torch.bool) if mask is None else mask
     kept = kept.t().contiguous()
     ks = torch.arange(depth, dtype=torch.int32).expand(columns, depth)[kept]
@@ -119,7 +121,7 @@ def _start_from(c: Tensor | None, rows: int, columns: int) -> Tensor:
     if c is None:
         return torch.zeros(-(-rows // LANES), columns, LANES)
     c = c.detach().masked_fill(c.abs() < _SMALLEST_NORMAL, 0.0)
-    return _to_blocks(c.t()).clone()
+    return _to_blocks(c.t())
 
 
 def _check(

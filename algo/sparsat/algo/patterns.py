@@ -1,7 +1,8 @@
 """N:M patterns: which entries are kept, the masks this gives, and the packed form the array reads.
 
 Everywhere in SparSAT `n_keep:m` means that `n_keep` of every `m` consecutive entries are **kept**.
-Libraries disagree on this (some count the pruned ones); `masks.py` imports theirs.
+Libraries disagree on this (some count the pruned ones); the `counts` argument of `NMPattern.parse`
+and `Handle.import_masks` takes theirs.
 """
 
 import math
