@@ -56,14 +56,15 @@ def train(
     """Check the request, then run it."""
     with one_line_errors():
         from sparsat.algo.tasks import task_class
-        from sparsat.algo.training.config import RunConfig, check_method
+        from sparsat.algo.training.config import RunConfig
 
         if epochs is not None and steps is None:
             steps = epochs * task_class(task).recipe.steps_per_epoch
+        patterns = _split(pattern) or [pattern]
         base = RunConfig(
             task=task,
             method=method,
-            pattern=pattern,
+            pattern=patterns[0],
             seed=seed,
             steps=steps,
             numerics=numerics,
@@ -74,14 +75,10 @@ def train(
         )
         root = out or Path("runs") / task
         task_class(task)
-        patterns = _split(pattern)
         if methods is None and seeds is None and len(patterns) == 1:
-            check_method(method)
             _single(base, root, device=device, threads=threads, resume=resume)
             return
         chosen = _split(methods or method)
-        for name in chosen:
-            check_method(name)
         _sweep(
             base,
             root,

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numba
 import torch
 from sparsat.algo import Handle, NMConfig, NMPattern, prepare
 from sparsat.algo.tasks import make_task
@@ -54,7 +55,12 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def set_up_torch(device: torch.device, threads: int) -> None:
-    """Fix what bits depend on: the number of threads and, on a GPU, the choice of kernels."""
+    """Fix what bits depend on: the number of threads and, on a GPU, the choice of kernels.
+
+    When Numba starts its threads it sets the thread count of the OpenMP that PyTorch uses too, so
+    it has to start first.
+    """
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False
@@ -117,17 +123,17 @@ class Run:
     def _open(self, resume: bool) -> dict[str, Any] | None:
         """Claim the folder; the saved state to go on from, None for a fresh start."""
         config, stored = self.config.to_dict(), stored_config(self.folder)
-        if stored is None:
+        file = self.folder / "checkpoint.pt"
+        if not (is_finished(self.folder) or file.exists()):
             write_json(self.folder / "config.json", config)
             return None
         if stored != config:
-            changed = [k for k in config if stored.get(k) != config[k]]
+            changed = [k for k in config if stored is None or stored.get(k) != config[k]]
             raise TrainError(
                 f"{self.folder} holds a run with another {', '.join(changed)}:"
                 " choose another --out or delete it"
             )
-        file = self.folder / "checkpoint.pt"
-        if is_finished(self.folder) or not file.exists():
+        if is_finished(self.folder):
             return None
         if not resume:
             raise TrainError(
@@ -213,9 +219,9 @@ class Run:
         if not math.isfinite(value):
             raise TrainError(
                 f"loss is {value} at step {self.step} of {self.folder}: lower --lr"
-                " (the last checkpoint is intact)"
+                " (finished epochs are in its log and checkpoint)"
             )
-        self.macs += self.cost.step(self.handle.stages)
+        self.macs += self.cost.step({} if self.plan.soft else self.handle.stages)
         self.optimization.step(loss, self.step)
         self.handle.step()
         self.step += 1
