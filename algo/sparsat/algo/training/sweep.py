@@ -15,7 +15,7 @@ from sparsat.algo.training.errors import TrainError
 from sparsat.algo.training.files import write_atomic, write_json
 from sparsat.algo.training.plan import plan_for
 from sparsat.algo.training.pool import Event, run_jobs
-from sparsat.algo.training.run import is_finished
+from sparsat.algo.training.run import folder_state, is_finished
 from sparsat.algo.training.table import Finished, Table, build
 
 
@@ -51,14 +51,26 @@ def sweep(
     names = {c.folder for c in first}
     first += [d for d in _dense_of(later) if d.folder not in names]
     failures: dict[str, str] = {}
-    for batch in (first, later):
-        todo = [c for c in batch if c.folder not in failures]
-        failures |= run_jobs(todo, root, device=device, jobs=jobs, threads=threads, watch=watch)
+    for batch in _unfinished(first, root, watch), _unfinished(later, root, watch):
+        failures |= run_jobs(batch, root, device=device, jobs=jobs, threads=threads, watch=watch)
     if failures:
         name, message = next(iter(failures.items()))
         more = f" (and {len(failures) - 1} more runs failed)" if len(failures) > 1 else ""
         raise TrainError(f"{name}: {message}{more}")
     return report(configs, root)
+
+
+def _unfinished(
+    configs: Sequence[RunConfig], root: Path, watch: Callable[[Event], None]
+) -> list[RunConfig]:
+    """The runs still to do; finished ones are told to `watch` at once."""
+    todo = []
+    for config in configs:
+        if folder_state(config, root) == "finished":
+            watch(Event(config.folder, "done", message="finished before"))
+        else:
+            todo.append(config)
+    return todo
 
 
 def _dense_of(configs: Sequence[RunConfig]) -> list[RunConfig]:
