@@ -203,7 +203,7 @@ def test_a_damaged_checkpoint_is_refused(damage: str, tmp_path: Path) -> None:
     if damage == "flipped":
         content[len(content) // 2] ^= 1
     kept = {"truncated": content[:-10], "flipped": content, "empty": b"", "other": b"hello"}
-    file.write_bytes(kept[damage])
+    file.write_bytes(bytes(kept[damage]))
     with pytest.raises(CheckpointError, match="damaged or not a checkpoint: delete it"):
         Run(config(), tmp_path, CPU).execute(resume=True)
 
@@ -388,3 +388,9 @@ def test_markdown_and_curves(tmp_path: Path) -> None:
     page = (tmp_path / "curves.html").read_text()
     assert "bdwp" in page
     assert "cdn.plot.ly" not in page.split("<body>")[0]
+
+
+@pytest.mark.parametrize("method", ["pdp", "dense"])
+def test_soft_masks_save_nothing_in_training(method: str, tmp_path: Path) -> None:
+    result = train(tmp_path, method, steps=2)
+    assert result["macs"] == result["dense_macs"]

@@ -18,7 +18,6 @@ class Plan:
     `after_dense`: start from the dense run's last checkpoint. `length`: steps as a share of the
     recipe's. `calibrate`: show it training batches first. `lr`, `weight_decay`, `optimizer`
     override the recipe. `dense_share`: share of the steps trained dense before the method begins.
-    `soft`: training multiplies by masks that are not yet 0 or 1, so it takes all dense MACs.
     `options` go to the method.
     """
 
@@ -26,7 +25,6 @@ class Plan:
     length: float = 1.0
     calibrate: bool = False
     dense_share: float = 0.0
-    soft: bool = False
     optimizer: str | None = None
     lr: float | None = None
     weight_decay: float | None = None
@@ -43,14 +41,12 @@ PLANS = {
         after_dense=True,
         length=0.2,
         calibrate=True,
-        soft=True,
         optimizer="adamw",
         lr=5e-3,
         weight_decay=0.0,
         options={"prior": "sparsegpt"},
     ),
     "asp": Plan(dense_share=0.5),
-    "pdp": Plan(soft=True),
 }
 """Methods that do not simply train from scratch."""
 

@@ -15,7 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-import numba
 import torch
 from sparsat.algo import Handle, NMConfig, NMPattern, prepare
 from sparsat.algo.tasks import make_task
@@ -55,12 +54,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def set_up_torch(device: torch.device, threads: int) -> None:
-    """Fix what bits depend on: the number of threads and, on a GPU, the choice of kernels.
-
-    When Numba starts its threads it sets the thread count of the OpenMP that PyTorch uses too, so
-    it has to start first.
-    """
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    """Fix what bits depend on: the number of threads and, on a GPU, the choice of kernels."""
     torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False
@@ -232,7 +226,7 @@ class Run:
                 f"loss is {value} at step {self.step} of {self.folder}: lower --lr"
                 " (finished epochs are in its log and checkpoint)"
             )
-        self.macs += self.cost.step({} if self.plan.soft else self.handle.stages)
+        self.macs += self.cost.step(self.handle.stages)
         self.optimization.step(loss, self.step)
         self.handle.step()
         self.step += 1
