@@ -14,7 +14,8 @@ HELP = """Train a task with an N:M sparse method, log it, and compare methods.
 
 Offline tasks: digits, bytes-lm, closed-world. On your data (--data DIR): cifar10, cifar100,
 tiny-imagenet, imagenet. N:M means N kept of every M. A run's folder holds log.csv, log.json, a
-checkpoint after every epoch, and its result; a sweep adds table.md, table.json and curves.html.
+checkpoint after every epoch, its result and curves.html; a sweep adds table.md, table.json and
+curves.html of all runs, continues interrupted ones and never repeats finished ones.
 """
 
 EXAMPLES = """Examples:
@@ -114,8 +115,8 @@ def _single(base: "RunConfig", root: Path, *, device: str, threads: int, resume:
     with RunBars() as bars:
         result = Run(base, root, chosen, bars.watch(base.folder)).execute(resume=resume)
     Console(stderr=True).print(result["report"], highlight=False)
-    print_table(report([base], root))
-    typer.echo(f"log, checkpoint and result: {root / base.folder}")
+    print_table(report([base], root, root / base.folder))
+    typer.echo(f"log, checkpoint, curves and result: {root / base.folder}")
 
 
 def _sweep(

@@ -57,7 +57,7 @@ def sweep(
         name, message = next(iter(failures.items()))
         more = f" (and {len(failures) - 1} more runs failed)" if len(failures) > 1 else ""
         raise TrainError(f"{name}: {message}{more}")
-    return report(configs, root)
+    return report(configs, root, root)
 
 
 def _unfinished(
@@ -79,12 +79,12 @@ def _dense_of(configs: Sequence[RunConfig]) -> list[RunConfig]:
     return list({d.folder: d for d in dense}.values())
 
 
-def report(configs: Sequence[RunConfig], root: Path) -> Table:
-    """Table and curves of the finished runs of `configs`, written into `root`."""
+def report(configs: Sequence[RunConfig], root: Path, folder: Path) -> Table:
+    """Table and curves of the finished runs of `configs` in `root`, written into `folder`."""
     task = task_class(configs[0].task)
     runs = [Finished.read(root / c.folder) for c in configs if is_finished(root / c.folder)]
     table = build(task, runs)
-    write_json(root / "table.json", render.to_json(table))
-    write_atomic(root / "table.md", render.document(table))
-    curves.draw(root / "curves.html", task, runs)
+    write_json(folder / "table.json", render.to_json(table))
+    write_atomic(folder / "table.md", render.document(table))
+    curves.draw(folder / "curves.html", task, runs)
     return table
