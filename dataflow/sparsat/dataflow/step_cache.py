@@ -18,7 +18,6 @@ from sparsat.dataflow.ir import Step
 from sparsat.dataflow.models import Spec, load_model, parse_spec
 from sparsat.hw.tools.cache import cache_root
 
-
 SOURCES = (
     *("capture", "emit", "gemms", "ir", "kinds", "lower", "lower_gemms"),
     *("models", "placements", "tensors", "trace", "values"),

@@ -89,8 +89,10 @@ class Values:
             self.weight.add(node)
 
     def _of_weights(self, sources: set[Node]) -> bool:
-        allowed = self.weight | self.buffer | self.constant
-        return bool(sources & self.weight) and sources <= allowed
+        known = (self.weight, self.buffer, self.constant)
+        return bool(sources & self.weight) and all(
+            any(source in each for each in known) for source in sources
+        )
 
 
 def unprefixed(target: str) -> str:
