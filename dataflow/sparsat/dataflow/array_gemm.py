@@ -59,6 +59,7 @@ class ArrayGemm:
     resume: bool = False
 
     def __post_init__(self) -> None:
+        self._op(groups=1, tiles=1).validate(self.config)
         for field in ("p", "q", "k"):
             if getattr(self, field) < 1:
                 raise ValueError(f"GEMM: {field} is {getattr(self, field)}, it must be at least 1")
@@ -82,15 +83,19 @@ class ArrayGemm:
 
     @property
     def op(self) -> ArrayOp:
-        os = self.dataflow is Dataflow.OS
+        if self.dataflow is Dataflow.OS:
+            return self._op(groups=self.k // self.m, tiles=self.blocks_p * self.blocks_q)
+        return self._op(groups=self.blocks_p, tiles=self.blocks_q)
+
+    def _op(self, groups: int, tiles: int) -> ArrayOp:
         return ArrayOp(
             dataflow=self.dataflow,
             n=self.n,
             m=self.m,
             ir=self.ir,
             is_=self.is_,
-            groups=self.k // self.m if os else self.blocks_p,
-            tiles=self.blocks_p * self.blocks_q if os else self.blocks_q,
+            groups=groups,
+            tiles=tiles,
             a_order=self.a_order,
             b_order=self.b_order,
             resume=self.resume,

@@ -3,8 +3,8 @@
 Run as `python -m sparsat.hw.resources`.
 
 Estimates by Yosys and by the delays in `sparsat.hw.tools.delays`, not results of place and route.
-LUTRAM counts those of the LUTs that are memories. The JSON also has block RAM, ultra RAM and the ends
-of the slowest path.
+LUTRAM counts those of the LUTs that are memories. The JSON also has block RAM, ultra RAM and the
+ends of the slowest path.
 """
 
 import argparse
