@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from sparsat.algo.tasks import DataError, imagenet, make_task, tiny_imagenet
 from sparsat.algo.tasks.cifar import Cifar10, Cifar100
 from sparsat.algo.tasks.images import jitter

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from sparsat.algo import NMConfig, prepare
 from sparsat.algo.models import DATASETS, MODELS, PAIRING, build, example_input
 from sparsat.algo.models.lm import LanguageModel

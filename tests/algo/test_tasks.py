@@ -5,13 +5,14 @@ from random import Random
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from sparsat.algo.tasks import TASKS, make_task, task_class
 from sparsat.algo.tasks.base import generator
 from sparsat.algo.tasks.bytes_lm import mean_nats
 from sparsat.algo.tasks.closed_world import CONTEXT, IGNORED, SUBTASKS, ClosedWorld
 from sparsat.algo.tasks.scoring import distinct, exact_match, follows_format, rouge_l
 from sparsat.algo.tasks.world import Example
-from torch import Tensor, nn
 
 CPU = torch.device("cpu")
 

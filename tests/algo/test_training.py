@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
+
 from sparsat.algo.models.resnet9 import ResNet9
 from sparsat.algo.tasks.base import Batch, Metric, Recipe, Task, accuracy, generator
 from sparsat.algo.training import checkpoint, cost, curves, optimize, render, run, table
@@ -20,7 +22,6 @@ from sparsat.algo.training.config import RunConfig
 from sparsat.algo.training.errors import CheckpointError, TrainError
 from sparsat.algo.training.files import write_atomic
 from sparsat.algo.training.run import Progress, Run
-from torch import nn
 
 CPU = torch.device("cpu")
 FROM_SCRATCH = ["dense", "sr-ste", "sdgp", "bdwp", "bi-mask", "transposable", "mvue", "s-ste"]

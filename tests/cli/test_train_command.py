@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from sparsat.cli.main import app
 from typer.testing import CliRunner
+
+from sparsat.cli.main import app
 
 RUNNER = CliRunner()
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from step_checks import check, gemms, kinds
 from torch import Tensor, nn
 
 from sparsat.dataflow.capture import capture
 from sparsat.dataflow.ir import Conv, MatMul, Step, Update, Vector
 from sparsat.dataflow.models import load_model
+from step_checks import check, gemms, kinds
 
 ODD_NET = Path(__file__).parents[1] / "support" / "odd_net.py"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+
 from sparsat.algo.training.config import RunConfig
 from sparsat.algo.training.run import Progress, Run, pick_device, set_up_torch
 
