@@ -25,7 +25,8 @@ venv: .venv/installed
 	@touch $@
 
 demo: venv
-	$(RUN) -m sparsat.cli.main --help
+	.venv/bin/sparsat generate --config small -o build/small
+	.venv/bin/sparsat gemm --config small --pattern 2:8
 
 test: venv
 	$(RUN) -m pytest -n 2 $(ARGS)

@@ -123,6 +123,8 @@ def _presets() -> dict[str, SATConfig]:
         a_scratch_kib=4096,
         b_scratch_kib=4096,
         c_scratch_kib=4096,
+        b_regs=16,
+        a_link=2,
         sore_lanes=32,
         wuve_lanes=16,
         channels=4,

@@ -9,7 +9,12 @@ from sparsat.hw.float.layouts import ACC_LAYOUT, OperandCodes, product_layout
 from sparsat.hw.formats import FloatFormat
 
 GUARD = 3
-"""Bits kept below the last place: enough for a product with one redundant sign bit."""
+"""Bits kept below the last place, besides a sticky bit.
+
+A product has up to one redundant sign bit. Where it is ahead by an exponent gap of 4 or more, the
+sum keeps at least 21 bits of magnitude below its 24, so two places are lost to normalising and the
+third is the rounding bit; smaller gaps lose nothing. Where the accumulator is ahead, two suffice.
+"""
 SUM_BITS = ACC_LAYOUT["mant"].width + GUARD
 TOP = SUM_BITS - 1
 
@@ -20,10 +25,11 @@ class Accumulate(wiring.Component):
     The summand comes as two words of which at most one is non-zero, because the cell reads it
     from one of two memories: the OR costs nothing here.
 
-    A sum of an accumulator and a product of FP16 numbers cannot overflow (a product is below
-    2**32, less than half a unit in the last place of any accumulator near 2**128) nor become
-    subnormal (all sums are multiples of 2**-48), so only BF16 pays for those cases. There, a
-    result that rounds to less than 2**-126 becomes zero.
+    A sum of an accumulator and a product of FP16 numbers cannot overflow: a product is below
+    2**32, less than half a unit in the last place of any accumulator near 2**128. Nor can it
+    become subnormal: products are multiples of 2**-48, so an accumulator below 2**-49 is either
+    outweighed or kept, and a larger one is a multiple of 2**-72 like the sum. Only BF16 pays for
+    those cases; there, a result that rounds to less than 2**-126 becomes zero.
 
     Parameters
     ----------
@@ -100,12 +106,11 @@ class Accumulate(wiring.Component):
         self._big = Signal(ACC_LAYOUT["mant"].shape, reset_less=True)
         self._small = Signal(signed(SUM_BITS), reset_less=True)
         self._shift = Signal(3, reset_less=True)
-        self._lost = Signal(reset_less=True)
         m.d.sync += [
             self._big.eq(Mux(behind, acc.mant, product)),
             self._small.eq(small >> shift[:2]),
+            # Up to 3 places: the low GUARD bits are zero, so nothing is lost yet.
             self._shift.eq(shift[2:]),
-            self._lost.eq((small[:3] & Cat(shift[:2].any(), shift[1], shift[:2].all())).any()),
         ]
         side = self._side[0]
         m.d.sync += [
@@ -118,19 +123,18 @@ class Accumulate(wiring.Component):
     def _add(self, m):
         """Stage 2: finish the shift, keeping what falls off as one sticky bit, and add."""
         shift, small = self._shift, self._small
-        by_4 = Signal(signed(SUM_BITS))
-        m.d.comb += by_4.eq(small >> (shift[:2] << 2))
+        by_8 = Signal(signed(SUM_BITS))
+        m.d.comb += by_8.eq(small >> (shift[1:] << 3))
         lost = (
-            self._lost
-            | (small[:4].any() & shift[:2].any())
-            | (small[4:8].any() & shift[1])
-            | (small[8:12].any() & shift[:2].all())
-            | (by_4[:16].any() & shift[2])
+            (small[:8].any() & shift[1:].any())
+            | (small[8:16].any() & shift[2])
+            | (small[16:24].any() & shift[1:].all())
+            | (by_8[:4].any() & shift[0])
         )
         self._sum = Signal(signed(SUM_BITS), reset_less=True)
         self._sticky = Signal(3)  # stages 2 to 4
         m.d.sync += [
-            self._sum.eq(Mux(shift[2], by_4 >> 16, by_4) + (self._big << GUARD)),
+            self._sum.eq(Mux(shift[0], by_8 >> 4, by_8) + (self._big << GUARD)),
             self._sticky.eq(Cat(lost, self._sticky)),
         ]
 

@@ -67,7 +67,7 @@ def col_layout(fmt: FloatFormat) -> StructLayout:
 
 
 def product_layout(fmt: FloatFormat) -> StructLayout:
-    """Exact product, `mant · 2**(exp + align - 150)`; `inf`, `nan` override, `sign` is for `inf`."""
+    """Exact product, `mant · 2**(exp + align - 150)`; `inf` (with `sign`) and `nan` override."""
     codes = OperandCodes(fmt)
     exp_bits = max(codes.row_exp_bits, codes.col_exp_bits) + 1
     exp = signed(exp_bits + 1) if codes.product_bias else exp_bits
@@ -79,6 +79,7 @@ def product_layout(fmt: FloatFormat) -> StructLayout:
 ACC_LAYOUT = StructLayout({"mant": signed(ACC_FRACTION + 3), "exp": 8, "inf": 1, "nan": 1})
 """Accumulator: value `mant · 2**(exp - 150)`, `2**23 <= |mant| <= 2**24`, or `mant == exp == 0`.
 
-Every binary32 number except subnormals and -0 has one or two such forms. `inf` has its sign in
+Every binary32 number except subnormals and -0 has one or two such forms; ±2**-126 may have exponent
+0 and a `mant` of ±2**24. `inf` has its sign in
 `mant`; `nan` overrides all else.
 """

@@ -18,6 +18,8 @@ class MultiplyAccumulate(wiring.Component):
     The same units in the same order as in the array: operands are unpacked at its edge, products
     and sums are formed in a cell, sums are packed at its edge.
 
+    A result is never -0; BF16 subnormals count as +0 in `a`, `b` and the result.
+
     Parameters
     ----------
     fmt : FloatFormat

@@ -47,7 +47,7 @@ class Multiply(wiring.Component):
         zero = Signal()
         m.d.comb += zero.eq(a_zero | b_zero)
 
-        # A zero's exponent is the smallest of all, so that it never displaces an accumulator.
+        # A zero gets exponent 0, which never displaces an accumulator.
         b_mant = Signal(signed(self.fmt.frac_bits + 2))
         m.d.comb += b_mant.eq(Cat(b.frac, ~b.sign, b.sign).as_signed())
         mant = Signal(o.mant.shape(), reset_less=True)

@@ -80,7 +80,7 @@ class Narrow(wiring.Component):
     """binary32 to an operand format, round to nearest even.
 
     Overflow becomes infinity, NaN the canonical quiet NaN, zeros keep their sign. Where the format
-    has no subnormals, what is below its normal range becomes zero.
+    has no subnormals, a binary32 subnormal becomes a zero of its sign.
 
     Parameters
     ----------

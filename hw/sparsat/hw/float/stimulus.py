@@ -16,6 +16,7 @@ Rng = np.random.Generator
 Vectors = dict[str, np.ndarray]
 """Input words by port name, all arrays of one length."""
 Stratum = Callable[[Rng, int], Vectors]
+Fraction = Callable[[FloatFormat, Rng, int], np.ndarray]
 
 
 def corners(fmt: FloatFormat) -> np.ndarray:
@@ -44,7 +45,7 @@ def product_corners(fmt: FloatFormat) -> Vectors:
 def narrow_corners(fmt: FloatFormat) -> Vectors:
     """Corners of binary32 and all points where rounding to `fmt` turns, with their neighbours."""
     low = np.arange(1 << (fmt.width - 1), dtype=np.uint32)
-    turning = _midpoints(fmt, np.concatenate([low, low | 1 << (fmt.width - 1)]))
+    turning = midpoints(fmt, np.concatenate([low, low | 1 << (fmt.width - 1)]))
     near = [turning + np.uint32(step) for step in (0, 1)] + [turning - np.uint32(1)]
     return {"i": np.concatenate([corners(FP32), *near])}
 
@@ -152,7 +153,7 @@ def narrow_strata(fmt: FloatFormat) -> list[Stratum]:
 
     def ties(rng: Rng, count: int) -> Vectors:
         words = rng.integers(1 << fmt.width, size=count, dtype=np.uint32)
-        return {"i": _step(_midpoints(fmt, words), rng, 2)}
+        return {"i": _step(midpoints(fmt, words), rng, 2)}
 
     return [_uniform_word, in_range, ties]
 
@@ -185,7 +186,7 @@ def _special(fmt: FloatFormat, rng: Rng, count: int) -> Vectors:
 
 
 def _swept(
-    fmt: FloatFormat, span: tuple[int, int], fraction: Callable, rng: Rng, count: int
+    fmt: FloatFormat, span: tuple[int, int], fraction: Fraction, rng: Rng, count: int
 ) -> Vectors:
     a, b, exp = _factors(fmt, span, fraction, rng, count)
     exp = (exp + FP32.bias + rng.integers(-40, 41, count)).clip(1, FP32.exp_max - 1)
@@ -201,17 +202,19 @@ def _cancelling(fmt: FloatFormat, span: tuple[int, int], rng: Rng, count: int) -
 
 
 def _factors(
-    fmt: FloatFormat, span: tuple[int, int], fraction: Callable, rng: Rng, count: int
+    fmt: FloatFormat, span: tuple[int, int], fraction: Fraction, rng: Rng, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finite a and b, and the exponent that was aimed at for their product, within `span`."""
+    """Finite a and b, and the exponent aimed at for their product, which lies within `span`.
+
+    Where it takes subnormals to get that low, both are subnormal.
+    """
     product = rng.integers(span[0], span[1] + 1, count)
-    a = rng.integers(fmt.exp_max, size=count)
-    b = product + 2 * fmt.bias - a
-    a_low, a_high = (a + np.minimum(b, 0)), (a + np.maximum(b - fmt.exp_max + 1, 0))
-    a = np.where(b < 0, a_low, a_high).clip(0, fmt.exp_max - 1)
-    b = b.clip(0, fmt.exp_max - 1)
-    words = (_words(fmt, rng, exp, fraction(fmt, rng, count)) for exp in (a, b))
-    return (*words, product)  # type: ignore[return-value]
+    fields, top = product + 2 * fmt.bias, fmt.exp_max - 1
+    exp_a = rng.integers((fields - top).clip(0, top), fields.clip(0, top) + 1)
+    exp_b = (fields - exp_a).clip(0, top)
+    a = _words(fmt, rng, exp_a, fraction(fmt, rng, count))
+    b = _words(fmt, rng, exp_b, fraction(fmt, rng, count))
+    return a, b, product
 
 
 def _dense_fraction(fmt: FloatFormat, rng: Rng, count: int) -> np.ndarray:
@@ -235,7 +238,7 @@ def _step(words: np.ndarray, rng: Rng, reach: np.ndarray | int) -> np.ndarray:
     return words + rng.integers(-reach, reach + 1, len(words)).astype(np.uint32)
 
 
-def _midpoints(fmt: FloatFormat, words: np.ndarray) -> np.ndarray:
+def midpoints(fmt: FloatFormat, words: np.ndarray) -> np.ndarray:
     """binary32 of the number halfway from each word's, as it stands, to the next larger in size.
 
     Of the greatest number that is the place from which all is rounded to infinity; of infinities

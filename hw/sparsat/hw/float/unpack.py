@@ -134,6 +134,8 @@ class ToCol(_Operand):
 class Widen(wiring.Component):
     """Operand word to binary32, exactly; NaN becomes the canonical quiet NaN.
 
+    Subnormals of a format without them become zeros of their sign.
+
     Members
     -------
     i : In(fmt.width)

@@ -30,6 +30,8 @@ from sparsat.hw.tools.streaming import VectorHarness
 COLUMNS = ("unit", "format", "vectors", "corners", "by MPFR", "mismatches", "seconds", "M/s")
 BATCH = 1 << 20
 """Vectors held in memory at once."""
+REFERENCED = 1_000_000
+"""Vectors compared with MPFR: no unit has more corners."""
 SHOWN = 5
 """Mismatches kept of each unit."""
 
@@ -74,17 +76,19 @@ class Result:
 
 
 class Verification:
-    """Tries one case: all its corners, `vectors` random vectors, `referenced` of them by MPFR too.
+    """Tries all corners of one case and `vectors` random vectors.
 
-    Raises `ValueError` where `vectors` is not positive, as nothing would be shown.
+    At least `referenced` of the corners, and as many of the random vectors, go through MPFR too,
+    or all where there are fewer. Raises `ValueError` where `vectors` is not positive, as nothing
+    would be shown.
     """
 
-    def __init__(self, case: Case, vectors: int, seed: int = 0, referenced: int = 100_000):
+    def __init__(self, case: Case, vectors: int, seed: int = 0, referenced: int = REFERENCED):
         if vectors < 1:
             raise ValueError(f"vectors is {vectors}, expected at least 1")
         self.case = case
         self._random = vectors if case.strata else 0
-        self._share = min(1, referenced / vectors)
+        self._referenced = referenced
         self._rng = np.random.default_rng(seed)
         self._corners = case.corners()
         self._result = Result(case.unit, case.fmt.name)
@@ -100,12 +104,11 @@ class Verification:
         component = self.case.component()
         self._harness = VectorHarness(component, f"{type(component).__name__}_{result.format}")
         for batch in self._corner_batches():
-            self._compare(batch, np.arange(_count(batch)))
+            self._compare(batch, _count(self._corners))
             result.corners += _count(batch)
             advance(_count(batch))
         for batch in self._random_batches():
-            chosen = self._rng.choice(_count(batch), self._referenced(batch), replace=False)
-            self._compare(batch, chosen)
+            self._compare(batch, self._random)
             result.vectors += _count(batch)
             advance(_count(batch))
         result.seconds = time.perf_counter() - start
@@ -120,11 +123,8 @@ class Verification:
             size = min(BATCH, self._random - start)
             yield stimulus.draw(self.case.strata, self._rng, size)
 
-    def _referenced(self, batch: Vectors) -> int:
-        return min(_count(batch), int(np.ceil(_count(batch) * self._share)))
-
-    def _compare(self, batch: Vectors, referenced: np.ndarray) -> None:
-        """Compare all of a batch with the first oracle, some of it with the second."""
+    def _compare(self, batch: Vectors, of: int) -> None:
+        """Compare a batch with the first oracle, and its share, `of` so many, with the second."""
         case, result = self.case, self._result
         expected = case.expected(*case.numbers(batch))
         start = time.perf_counter()
@@ -132,10 +132,12 @@ class Verification:
         result.hardware_seconds += time.perf_counter() - start
         self._record("hardware", batch, expected, got)
 
-        part = {port: words[referenced] for port, words in batch.items()}
+        share = -(-self._referenced * _count(batch) // of)
+        chosen = self._rng.permutation(_count(batch))[:share]
+        part = {port: words[chosen] for port, words in batch.items()}
         inputs = zip(*(words.tolist() for words in case.numbers(part)), strict=True)
         exact = np.array([case.reference(*words) for words in inputs], expected.dtype)
-        self._record("numpy oracle", part, exact, expected[referenced])
+        self._record("numpy oracle", part, exact, expected[chosen])
         result.referenced += len(exact)
 
     def _record(self, source: str, batch: Vectors, expected: np.ndarray, got: np.ndarray) -> None:
