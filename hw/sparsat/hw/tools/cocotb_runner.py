@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cocotb_tools.config
@@ -12,7 +12,14 @@ from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import Verilator
 
 from sparsat.hw.tools.cache import cached
-from sparsat.hw.tools.verilator import MAKEFLAGS, environment, require_compiler, version
+from sparsat.hw.tools.verilator import (
+    MAKEFLAGS,
+    configuration,
+    environment,
+    keep_as_functions,
+    require_compiler,
+    version,
+)
 
 _BUILD_FLAGS = (
     *("-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-timing"),
@@ -20,13 +27,20 @@ _BUILD_FLAGS = (
 )
 
 
-def run_cocotb(verilog: str, top: str, tests: Path, env: Mapping[str, str] | None = None) -> None:
+def run_cocotb(
+    verilog: str,
+    top: str,
+    tests: Path,
+    env: Mapping[str, str] | None = None,
+    repeated: Sequence[str] = (),
+) -> None:
     """Run every cocotb test of the file `tests` on module `top` of the text `verilog`.
 
-    `env` is added to the tests' environment variables. Raises `RuntimeError` with the end of the
+    `env` is added to the tests' environment variables. `repeated` modules stay functions, as in
+    `build_library`. Raises `RuntimeError` with the end of the
     log where a test fails, or none was run.
     """
-    build_dir = _build(verilog, top)
+    build_dir = _build(verilog, top, repeated)
     with tempfile.TemporaryDirectory(prefix="sparsat-") as name:
         work = Path(name)
         log, results = work / "cocotb.log", work / "results.xml"
@@ -35,7 +49,8 @@ def run_cocotb(verilog: str, top: str, tests: Path, env: Mapping[str, str] | Non
                 test_module=tests.stem,
                 hdl_toplevel=top,
                 hdl_toplevel_lang="verilog",
-                extra_env=dict(env or {}),
+                # By default cocotb rewrites the assertions of all that is imported, torch too.
+                extra_env={"COCOTB_REWRITE_ASSERTION_FILES": tests.name, **(env or {})},
                 build_dir=build_dir,
                 test_dir=work,
                 results_xml=str(results),
@@ -77,23 +92,25 @@ class PortsOnlyVerilator(Verilator):
         ]
 
 
-def _build(verilog: str, top: str) -> Path:
+def _build(verilog: str, top: str, repeated: Sequence[str]) -> Path:
     key = (
         version(),
         importlib.metadata.version("cocotb"),
         str(cocotb_tools.config.libs_dir),
         *(verilog, top, MAKEFLAGS),
+        *repeated,
         *_BUILD_FLAGS,
     )
-    return cached("cocotb", key, lambda out: _compile(verilog, top, out))
+    return cached("cocotb", key, lambda out: _compile(verilog, top, repeated, out))
 
 
-def _compile(verilog: str, top: str, out: Path) -> None:
+def _compile(verilog: str, top: str, repeated: Sequence[str], out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="sparsat-") as name:
         work = Path(name)
         source, public, log = work / "top.v", work / "public.vlt", work / "build.log"
         source.write_text(verilog)
-        public.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
+        rules = [f'public_flat_rw -module "{top}" -port "*"', *keep_as_functions(repeated)]
+        public.write_text(configuration(rules))
         try:
             PortsOnlyVerilator(work).build(
                 sources=[public, source],

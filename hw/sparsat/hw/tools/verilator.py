@@ -24,8 +24,17 @@ WAIVERS = {
 
 def waiver_file() -> str:
     """The text of a `.vlt` file that waives them."""
-    rules = [f"// {reason}\nlint_off -rule {rule}" for rule, reason in WAIVERS.items()]
+    return configuration(f"// {reason}\nlint_off -rule {rule}" for rule, reason in WAIVERS.items())
+
+
+def configuration(rules: Iterable[str]) -> str:
+    """The text of a `.vlt` file."""
     return "\n".join(["`verilator_config", *rules, ""])
+
+
+def keep_as_functions(modules: Iterable[str]) -> list[str]:
+    """Rules by which modules stay functions that their instances share."""
+    return [f'no_inline -module "{module}"' for module in modules]
 
 
 _MODEL_FLAGS = (
@@ -100,8 +109,7 @@ def _compile(verilog: str, top: str, harness: str, repeated: Sequence[str], out:
         (work / "top.v").write_text(verilog)
         (work / "harness.cpp").write_text(harness)
         names = ("--top-module", top, "--prefix", "Vtop", "-o", "model.so")
-        hints = [f'no_inline -module "{module}"' for module in repeated]
-        (work / "hints.vlt").write_text("\n".join(["`verilator_config", *hints, ""]))
+        (work / "hints.vlt").write_text(configuration(keep_as_functions(repeated)))
         run(["verilator", *_MODEL_FLAGS, *names, "hints.vlt", "top.v", "harness.cpp"], cwd=work)
         shutil.copy(work / "obj_dir" / "model.so", out / "model.so")
 
