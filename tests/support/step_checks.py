@@ -13,7 +13,7 @@ def check(step: Step) -> None:
 
 
 def _check_order(step: Step) -> None:
-    made_by = {}
+    made_by: dict[str, str] = {}
     for op in step.ops:
         assert op.writes, op.name
         for name in op.writes:
