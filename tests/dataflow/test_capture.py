@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sparsat.algo import NMConfig, prepare
 from sparsat.algo.models.vit import ViT
 from sparsat.dataflow.capture import capture
 from sparsat.dataflow.ir import Conv, MatMul, Step, Update, Vector
@@ -193,6 +194,25 @@ def test_frozen_layers_pass_gradients_on() -> None:
     net[1].requires_grad_(False)
     step = capture(net, torch.empty(2, 8))
     assert [op.name for op in step.ops if op.macs] == ["0/FF", "1/FF", "1/BP", "0/WU"]
+
+
+def test_gradients_written_by_hand_find_their_layer() -> None:
+    net = nn.Sequential(nn.Conv2d(8, 16, 3), nn.ReLU(), nn.Conv2d(16, 8, 3), nn.Flatten())
+    net.append(nn.Linear(8 * 16, 8))
+    prepare(net, NMConfig(method="bdwp", n_keep=2, m=8, exclude=()))
+    step = capture(net, torch.empty(2, 8, 8, 8))
+    names = ["0/FF", "2/FF", "4/FF", "4/BP", "4/WU", "2/BP", "2/WU", "0/WU"]
+    assert [op.name for op in step.ops if op.macs] == names
+    assert len([op for op in step.ops if isinstance(op.work, Update)]) == 6
+
+
+def test_padding_that_copies_is_no_view() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"))
+    step = capture(net, torch.empty(2, 3, 8, 8))
+    check(step)
+    (forward,) = gemms(step, "0", "FF")
+    made = {name: op for op in step.ops for name in op.writes}
+    assert made[forward.reads[0]].work.kind == "concat"  # type: ignore[union-attr]
 
 
 def test_recurrent_layers_are_made_of_gemms() -> None:
