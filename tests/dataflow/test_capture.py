@@ -156,6 +156,33 @@ def test_relu_after_a_batch_norm_fuses_with_nothing(resnet18: Step) -> None:
     assert work.fusable_with is None
 
 
+def test_relu_does_not_fuse_with_a_result_that_others_read() -> None:
+    class Residual(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            y = super().forward(x)
+            return y + y.relu()
+
+    step = capture(Residual(8, 8), torch.empty(4, 8))
+    (work,) = (op.work for op in step.ops if op.name == "relu")
+    assert isinstance(work, Vector)
+    assert work.fusable_with is None
+
+
+def test_gradients_of_slices_are_joined_not_padded_and_added() -> None:
+    class Sliced(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            y = super().forward(x)
+            return y[:, :4] * y[:, 4:8] * y[:, 8:].sigmoid()
+
+    step = capture(Sliced(8, 12), torch.empty(4, 8))
+    check(step)
+    assert "grad_add" not in kinds(step)
+    (join,) = (op for op in step.ops if isinstance(op.work, Vector) and op.work.kind == "concat")
+    assert isinstance(join.work, Vector)
+    assert len(join.reads) == 3
+    assert join.work.bytes_read == join.work.bytes_written == 2 * 4 * 12
+
+
 class _Tied(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -169,6 +196,7 @@ class _Tied(nn.Module):
 def test_tied_weights_are_updated_once() -> None:
     step = capture(_Tied(), torch.zeros(3, 7, dtype=torch.long))
     check(step)
+    assert [tensor.name for tensor in step.tensors if tensor.role == "weight"] == ["table.weight"]
     (update,) = (op for op in step.ops if isinstance(op.work, Update))
     assert update.name == "table.weight/UPDATE"
     (total,) = (op for op in step.ops if "table.weight.grad" in op.writes)
