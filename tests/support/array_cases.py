@@ -33,10 +33,12 @@ class Kind:
     b_order: Order
 
 
-def kinds() -> list[Kind]:
+def kinds(m_max: int = 16) -> list[Kind]:
+    """Every kind with groups of at most `m_max`."""
     return [
         Kind(n, m, dataflow, a_order, b_order)
         for n, m in PATTERNS
+        if m <= m_max
         for dataflow in Dataflow
         for a_order in (Order if n == m else (Order.K,))
         for b_order in (Order if n == m else (Order.K,))
@@ -86,7 +88,7 @@ def cases(config: SATConfig, per_kind: int, seed: int) -> Iterator[Case]:
     Shapes reach from one output to three blocks of tiles, seldom of whole tiles.
     """
     rng = np.random.default_rng(seed)
-    for kind in kinds():
+    for kind in kinds(config.m_max):
         legal = interleaves(config, kind.n, kind.m)
         for number in range(per_kind):
             ir, is_ = legal[rng.integers(len(legal))]
