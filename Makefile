@@ -4,7 +4,7 @@ PARTS := hw algo dataflow sim boards cli tests
 PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
-.PHONY: help venv demo test lint verify-float resources requirements
+.PHONY: help venv demo test lint verify-float resources bench-array bench-algo requirements
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,8 @@ help:
 	@echo 'make test          run the tests (ARGS="-k adder" passes options to pytest)'
 	@echo 'make lint          check style and types'
 	@echo 'make verify-float  millions of vectors through the floating-point units'
+	@echo 'make bench-array   how fast the 8x8 array runs in Verilator'
+	@echo 'make bench-algo    what sparse training costs beside dense training'
 	@echo 'make resources     estimate what the blocks cost, and how fast they run'
 
 venv: .venv/installed
@@ -41,6 +43,12 @@ verify-float: venv
 
 resources: venv
 	$(RUN) -m sparsat.hw.resources
+
+bench-array: venv
+	.venv/bin/sparsat gemm --config small --p 512 --q 512
+
+bench-algo: venv
+	$(RUN) -m sparsat.algo.bench
 
 requirements:
 	@for tool in g++ perl; do command -v $$tool >/dev/null || { \

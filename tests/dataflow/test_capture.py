@@ -1,17 +1,14 @@
 """Captured steps of known and odd networks against counts made by hand or published."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor, nn
 
+from sparsat.algo.models.vit import ViT
 from sparsat.dataflow.capture import capture
 from sparsat.dataflow.ir import Conv, MatMul, Step, Update, Vector
 from sparsat.dataflow.models import load_model
 from step_checks import check, gemms, kinds
-
-ODD_NET = Path(__file__).parents[1] / "support" / "odd_net.py"
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +73,16 @@ def test_published_macs(spec: str, macs: int) -> None:
 
 
 def test_vision_transformer() -> None:
-    step = _step("vit", 4)
+    step = capture(ViT(100, 32, depth=2), torch.empty(4, 3, 32, 32))
     check(step)
     assert [layer.name for layer in step.layers if layer.first] == ["patch_embed"]
     assert [layer.name for layer in step.layers if layer.head] == ["head"]
     attention = [op for op in step.ops if isinstance(op.work, MatMul)]
-    assert [op.stage for op in attention].count("FF") == 24
-    assert [op.stage for op in attention].count("BP") == 48
+    assert [op.stage for op in attention].count("FF") == 4
+    assert [op.stage for op in attention].count("BP") == 8
     assert attention[0].work == MatMul(batch=24, p=65, k=64, q=65)
     assert attention[1].work == MatMul(batch=24, p=65, k=65, q=64)
-    assert kinds(step).count("softmax") == 12
+    assert kinds(step).count("softmax") == 2
     assert not step.unmapped
 
 
@@ -115,112 +112,10 @@ def test_cross_attention_joins_the_gradients_of_slices_of_one_weight() -> None:
     assert gradient.reads == ("attention.in_proj/WU", "attention.in_proj#2/WU")
 
 
-def test_depthwise_and_dilated() -> None:
-    net = nn.Sequential(
-        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8, dilation=2, padding=2), nn.Conv2d(8, 4, 1)
-    )
-    step = capture(net, torch.empty(2, 3, 16, 16))
-    check(step)
-    conv = step.layer["1"].conv
-    assert conv.depthwise
-    assert conv.macs == 2 * 16 * 16 * 9 * 8
-    assert (conv.groups, conv.dilation, conv.padding) == (8, (2, 2), (2, 2))
-
-
-def test_odd_net() -> None:
-    step = _step(f"{ODD_NET}:build", 3)
-    check(step)
-    assert step.batch == 3
-    up = step.layer["up"].conv
-    assert up == Conv(3, 1, 8, 12, 1, 16, 8, 1, 4, (1, 2), (0, 1), transposed=True)
-    assert up.mirrored() == Conv(3, 1, 16, 8, 1, 8, 12, 1, 4, (1, 2), (0, 1))
-    assert up.macs == up.mirrored().macs == 3 * 8 * 4 * 12 * 8
-    assert [op.name for op in gemms(step, "twice", "FF", "WU")][:2] == ["twice/FF", "twice#2/FF"]
-    assert {"embedding", "embedding_backward", "group_norm", "gelu", "concat"} <= set(kinds(step))
-    assert not any("unused" in op.name for op in step.ops)
-
-
-def test_relu_fuses_with_the_gemm_that_alone_feeds_it() -> None:
-    net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
-    step = capture(net, torch.empty(4, 8))
-    fused = {op.name: op.work.fusable_with for op in step.ops if isinstance(op.work, Vector)}
-    assert fused["1/relu"] == "0/FF"
-    assert fused["1/relu_backward"] == "2/BP"
-
-
 def test_relu_after_a_batch_norm_fuses_with_nothing(resnet18: Step) -> None:
     (work,) = (op.work for op in resnet18.ops if op.name == "relu/relu")
     assert isinstance(work, Vector)
     assert work.fusable_with is None
-
-
-class _Tied(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.table, self.head = nn.Embedding(50, 16), nn.Linear(16, 50, bias=False)
-        self.head.weight = self.table.weight
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.head(self.table(tokens))
-
-
-def test_tied_weights_are_updated_once() -> None:
-    step = capture(_Tied(), torch.zeros(3, 7, dtype=torch.long))
-    check(step)
-    (update,) = (op for op in step.ops if isinstance(op.work, Update))
-    assert update.name == "table.weight/UPDATE"
-    (total,) = (op for op in step.ops if "table.weight.grad" in op.writes)
-    assert len(total.reads) == 2
-
-
-def test_batched_weights_are_a_grouped_layer() -> None:
-    class Experts(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.experts = nn.Parameter(torch.zeros(4, 8, 16))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.einsum("bed,edh->beh", x, self.experts)
-
-    step = capture(Experts(), torch.empty(3, 4, 8))
-    check(step)
-    assert step.layer["experts"].conv == Conv(3, 1, 1, 32, 1, 1, 64, groups=4)
-
-
-def test_frozen_layers_pass_gradients_on() -> None:
-    net = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
-    net[1].requires_grad_(False)
-    step = capture(net, torch.empty(2, 8))
-    assert [op.name for op in step.ops if op.macs] == ["0/FF", "1/FF", "1/BP", "0/WU"]
-
-
-def test_recurrent_layers_are_made_of_gemms() -> None:
-    class Recurrent(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.cell = nn.LSTM(8, 16, batch_first=True)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.cell(x)[0]
-
-    step = capture(Recurrent(), torch.empty(2, 3, 8))
-    assert not step.unmapped
-    assert len(gemms(step, "cell.weight_hh_l0", "FF")) == 3
-
-
-def test_unmapped_operations_are_named_with_their_share() -> None:
-    class Volume(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.fc = nn.Conv3d(2, 4, 3), nn.Linear(4, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.fc(self.conv(x).mean((2, 3, 4)))
-
-    step = capture(Volume(), torch.empty(2, 2, 5, 5, 5))
-    shares = {each.kind: each for each in step.unmapped}
-    assert shares["convolution3d"].ops == ("conv/convolution3d",)
-    assert 0.4 < shares["convolution3d"].share < 0.5
 
 
 def test_a_loss_of_ones_own() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from array_cases import interleaves
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
-from sparsat.hw.conductor import encode_request, request_layout
 from sparsat.hw.config import preset
+from sparsat.hw.request import encode_request, request_layout
 
 SMALL = preset("small")
 OP = ArrayOp(dataflow=Dataflow.OS, n=2, m=8, ir=4, is_=4, groups=5)

@@ -11,9 +11,10 @@ from amaranth.hdl import Const
 from array_cases import interleaves
 from blocks import op_fields, simulate
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
-from sparsat.hw.conductor import Conductor, encode_request
+from sparsat.hw.conductor import Conductor
 from sparsat.hw.config import SATConfig, preset
-from sparsat.hw.row_head import SLOT
+from sparsat.hw.request import encode_request
+from sparsat.hw.slots import SLOT
 
 TINY = preset("tiny")
 

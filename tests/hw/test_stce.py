@@ -9,8 +9,8 @@ from array_cases import Case, cases, run
 from blocks import simulate
 from sparsat.hw import row_head, stce
 from sparsat.hw.array_op import Dataflow
-from sparsat.hw.conductor import encode_request
 from sparsat.hw.config import preset
+from sparsat.hw.request import encode_request
 from sparsat.hw.stce import STCE
 from sparsat.hw.timing import array_cycles
 from sparsat.hw.tools import array_model as array_model_module

@@ -69,7 +69,10 @@ def gemm(
             f"cycles       {result.cycles}, "
             + ("as predicted" if in_time else f"predicted {result.expected_cycles}")
         )
-        console.print(f"utilisation  {result.utilization:.1%}")
+        console.print(
+            f"simulation   {result.cycles_per_second / 1000:.0f} thousand cycles per CPU second"
+        )
+        console.print(f"utilisation  {result.utilization:.2%}")
         console.print(
             f"outputs      {result.outputs}, "
             + ("bit-exact" if same else f"{result.mismatches} differ from the golden model")

@@ -1,5 +1,6 @@
 """Run one GEMM on the generated array and compare it with the golden model."""
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ class GemmResult:
 
     `mismatches` counts outputs whose bits differ from the golden model's; `cycles` is what the
     hardware took, `expected_cycles` the closed form; `utilization` is useful multiplications per
-    cell and cycle.
+    cell and cycle; `cycles_per_second` the simulation's speed in CPU time.
     """
 
     outputs: int
@@ -27,6 +28,7 @@ class GemmResult:
     cycles: int
     expected_cycles: int
     utilization: float
+    cycles_per_second: float
 
 
 def run_gemm(mapping: ArrayGemm, seed: int) -> GemmResult:
@@ -36,9 +38,11 @@ def run_gemm(mapping: ArrayGemm, seed: int) -> GemmResult:
     a = torch.randn(mapping.p, mapping.k, generator=generator).to(dtype)
     weights = torch.randn(mapping.k, mapping.q, generator=generator).to(dtype)
     grouped, golden = _prune(mapping, a, weights)
-    sums, cycles = ArrayModel(mapping.config).run(
-        [mapping.op], mapping.streams(a.view(torch.uint16).numpy(), grouped)
-    )
+    model = ArrayModel(mapping.config)
+    streams = mapping.streams(a.view(torch.uint16).numpy(), grouped)
+    started = time.process_time()
+    sums, cycles = model.run([mapping.op], streams)
+    seconds = time.process_time() - started
     got = mapping.outputs(sums)
     macs = mapping.p * mapping.q * (mapping.k // mapping.m) * mapping.n
     return GemmResult(
@@ -48,6 +52,7 @@ def run_gemm(mapping: ArrayGemm, seed: int) -> GemmResult:
         cycles=int(cycles[0]),
         expected_cycles=array_cycles(mapping.config, mapping.op),
         utilization=macs / (mapping.config.cells * int(cycles[0])),
+        cycles_per_second=int(cycles[0]) / max(seconds, 1e-9),
     )
 
 

@@ -64,7 +64,7 @@ def product_of(node: Node) -> Product:
 
 
 def with_weights(product: Product, values: Values) -> tuple[Node, Node, Conv] | None:
-    """(x, w, geometry) if one operand of the product is made of parameters alone, else None.
+    """(x, w, geometry) if one operand is made of parameters alone or is a buffer, else None.
 
     A batch of products with as many weight matrices is a grouped layer.
     """
@@ -77,13 +77,15 @@ def with_weights(product: Product, values: Values) -> tuple[Node, Node, Conv] | 
 
 
 def conv_geometry(node: Node) -> Conv:
-    """Of a forward `convolution`; one-dimensional ones get a height of 1."""
-    x, w, _, stride, padding, dilation, transposed, _, groups = args_of(node)[:9]
+    """Of a convolution or its gradient; one-dimensional ones get a height of 1."""
+    forward = aten(node) == "convolution"
+    y, x, w, _, *window = (node, *args_of(node)) if forward else args_of(node)
+    stride, padding, dilation, transposed, _, groups = window[:6]
     n, ci, h, w_in = _planes(shape(x))
-    _, co, oh, ow = _planes(shape(node))
+    _, co, oh, ow = _planes(shape(y))
     _, _, kh, kw = _planes(shape(w))
-    window = (_pair(stride, 1), _pair(padding, 0), _pair(dilation, 1))
-    return Conv(n, h, w_in, ci, oh, ow, co, kh, kw, *window, int(groups), bool(transposed))
+    steps = (_pair(stride, 1), _pair(padding, 0), _pair(dilation, 1))
+    return Conv(n, h, w_in, ci, oh, ow, co, kh, kw, *steps, int(groups), bool(transposed))
 
 
 def _planes(dims: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -112,11 +114,12 @@ class Forwards:
     def of_gradient(self, node: Node, operands: set[Node]) -> Forward | None:
         """The GEMM that shares its autograd sequence number with `node` and one of `operands`.
 
-        Failing that (gradients written by hand), the latest that shares an operand.
+        Gradients written by hand may lack either: then the latest that shares an operand, then
+        whatever has the number.
         """
         same = self._by_sequence.get(node.meta.get("seq_nr", -1))
         candidates = [same] if same else []
         for forward in (*candidates, *reversed(self._all)):
             if forward.x in operands or forward.w in operands:
                 return forward
-        return None
+        return same

@@ -32,7 +32,8 @@ def _words(text: str) -> frozenset[str]:
 
 VIEWS = _words(
     "_unsafe_view clone _to_copy detach alias contiguous lift_fresh_copy _reshape_copy reshape "
-    "split split_with_sizes chunk unbind tensor_split convert_element_type"
+    "split split_with_sizes chunk unbind tensor_split convert_element_type "
+    "pixel_shuffle pixel_unshuffle"
 )
 """Free beside what PyTorch itself marks as a view: layouts and precisions cost nothing here."""
 
@@ -55,6 +56,12 @@ _NAMED = {
     "silu": Kind("silu", POLYNOMIAL),
     "silu_backward": Kind("silu_backward", 2 * POLYNOMIAL),
     "hardtanh_backward": Kind("hardtanh_backward"),
+    "hardswish": Kind("hardswish", 4),
+    "hardswish_backward": Kind("hardswish_backward", 4),
+    "hardsigmoid_backward": Kind("hardsigmoid_backward", 2),
+    "leaky_relu_backward": Kind("leaky_relu_backward"),
+    "_prelu_kernel": Kind("prelu", 2),
+    "_prelu_kernel_backward": Kind("prelu_backward", 3),
     "_softmax": Kind("softmax", POLYNOMIAL + 3),
     "_safe_softmax": Kind("softmax", POLYNOMIAL + 3),
     "_softmax_backward_data": Kind("softmax_backward", 4),
@@ -89,7 +96,13 @@ _NAMED = {
     "native_dropout_backward": Kind("dropout_backward", 2),
     "bernoulli": Kind("random", 2),
     "rand_like": Kind("random", 2),
+    "randn_like": Kind("random", 2 * POLYNOMIAL),
+    "rand": Kind("random", 2),
+    "randn": Kind("random", 2 * POLYNOMIAL),
     "embedding": Kind("embedding", 0),
+    "_embedding_bag": Kind("embedding"),
+    "_embedding_bag_backward": Kind("embedding_backward"),
+    "_embedding_bag_dense_backward": Kind("embedding_backward"),
     "embedding_dense_backward": Kind("embedding_backward"),
     "index": Kind("index", 0),
     "_unsafe_index": Kind("index", 0),
@@ -149,6 +162,8 @@ def is_view(node: Node) -> bool:
     if node.target is operator.getitem:
         return is_view(args_of(node)[0])
     if not isinstance(node.target, torch._ops.OpOverload):
+        return False
+    if aten(node).endswith("_scatter"):  # tagged as views, but they combine two tensors
         return False
     copies = torch.Tag.view_copy in node.target.tags
     return node.target.is_view or copies or aten(node) in VIEWS

@@ -79,26 +79,30 @@ class GemmLowering:
         reads = [product.a, product.b]
         if forward is None:
             layer = layer_of(node)
-            name = self._emitter.unique(f"{layer}.matmul/BP" if layer else "matmul/BP")
+            name = self._unique(f"{layer}.matmul" if layer else "matmul", "BP")
             self._emitter.gemm(name, layer, "BP", reads, node, product.matmul)
         elif forward.conv is None:
             side = "dA" if forward.w in operands else "dB"
-            name = self._emitter.unique(f"{forward.base}.{side}/BP")
+            name = self._unique(f"{forward.base}.{side}", "BP")
             self._emitter.gemm(name, forward.layer, "BP", reads, node, product.matmul)
         else:
-            stage: Stage = "BP" if forward.w in operands else "WU"
-            name = self._emitter.unique(f"{forward.base}/{stage}")
+            of_input = forward.x in operands and forward.w not in operands
+            stage: Stage = "WU" if of_input else "BP"
+            name = self._unique(forward.base, stage)
             self._emitter.gemm(name, forward.layer, stage, reads, node, forward.conv)
 
     def _conv_gradient(self, node: Node) -> None:
         dy, x, w = args_of(node)[:3]
         forward = self.forwards.of_gradient(node, {self._values.root[x], self._values.root[w]})
-        if forward is None or forward.conv is None:
-            raise ValueError(f"{layer_of(node)}: the gradient of a convolution that never ran")
-        layer = forward.layer
+        layer = forward.layer if forward else layer_of(node)
+        base = forward.base if forward else layer
+        conv = conv_geometry(node)
         if dx := result(node, 0):
-            self._emitter.gemm(f"{forward.base}/BP", layer, "BP", [dy, w], dx, forward.conv)
+            self._emitter.gemm(self._unique(base, "BP"), layer, "BP", [dy, w], dx, conv)
         if dw := result(node, 1):
-            self._emitter.gemm(f"{forward.base}/WU", layer, "WU", [dy, x], dw, forward.conv)
+            self._emitter.gemm(self._unique(base, "WU"), layer, "WU", [dy, x], dw, conv)
         if db := result(node, 2):
             self._emitter.vector(layer, BIAS_GRAD, [dy], [db])
+
+    def _unique(self, base: str, suffix: str) -> str:
+        return self._emitter.unique(f"{base}/{suffix}" if base else suffix)

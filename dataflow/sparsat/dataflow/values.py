@@ -52,7 +52,8 @@ class Values:
                 self.uses.update(self.root[source] for source in node.all_input_nodes)
 
     def is_weight(self, node: Node) -> bool:
-        return self.root[node] in self.weight
+        """Whether the node shows what is known before the step and may change after it."""
+        return self.root[node] in self.weight or self.root[node] in self.buffer
 
     def _root_of(self, node: Node) -> Node:
         whole = aten(node) in PLACEMENTS and numel(node) == numel(node.all_input_nodes[0])

@@ -2,53 +2,15 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.array_op import ACC_LOOP, ArrayOp, Dataflow, Order
+from sparsat.hw.array_op import ACC_LOOP
 from sparsat.hw.config import SATConfig
-from sparsat.hw.row_head import SLOT, op_layout
+from sparsat.hw.request import COUNT_BITS, request_layout
+from sparsat.hw.slots import SLOT, op_layout
 
-COUNT_BITS = 24
 DERIVE = 4
 """Cycles it takes to derive an operation's constants."""
-
-
-def request_layout(config: SATConfig) -> StructLayout:
-    """An `ArrayOp` as the array takes it: `n`, `ir`, `is_` are plain numbers, m is 4 << `log_m`."""
-    d = config.depth.bit_length()
-    return StructLayout(
-        {
-            "ws": 1,
-            "a_mn": 1,
-            "b_mn": 1,
-            "resume": 1,
-            "n": 5,
-            "log_m": 2,
-            "ir": d,
-            "is_": d,
-            "groups": COUNT_BITS,
-            "tiles": COUNT_BITS,
-        }
-    )
-
-
-def encode_request(config: SATConfig, op: ArrayOp) -> int:
-    """The bits of `request_layout` for a valid operation."""
-    op.validate(config)
-    fields = {
-        "ws": op.dataflow is Dataflow.WS,
-        "a_mn": op.a_order is Order.MN,
-        "b_mn": op.b_order is Order.MN,
-        "resume": op.resume,
-        "n": op.n,
-        "log_m": op.m.bit_length() - 3,
-        "ir": op.ir,
-        "is_": op.is_,
-        "groups": op.groups,
-        "tiles": op.tiles,
-    }
-    return request_layout(config).const(fields).as_value().value
 
 
 class Conductor(wiring.Component):

@@ -7,10 +7,11 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Shape, Sign
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from sparsat.hw.conductor import Conductor, request_layout
+from sparsat.hw.conductor import Conductor
 from sparsat.hw.config import SATConfig
 from sparsat.hw.edges import SEND_TO_PACKED, ColTop, RowEdge, col_word
 from sparsat.hw.float.pack import StoreAccumulator
+from sparsat.hw.request import request_layout
 from sparsat.hw.uspe import USPE
 
 

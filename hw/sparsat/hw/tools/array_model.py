@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsat.hw.array_op import ArrayOp
-from sparsat.hw.conductor import encode_request, request_layout
 from sparsat.hw.config import SATConfig
 from sparsat.hw.emit import stce_verilog
+from sparsat.hw.request import encode_request, request_layout
 from sparsat.hw.stce import part_makers
 from sparsat.hw.tools.verilator import build_library
 
