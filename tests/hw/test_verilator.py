@@ -14,7 +14,7 @@ def test_lint_accepts_clean_verilog(tmp_path):
 def test_lint_reports_what_it_finds(tmp_path):
     (tmp_path / "clean.v").write_text(CLEAN.replace("output [3:0]", "output [4:0]"))
     with pytest.raises(RuntimeError, match="WIDTHEXPAND"):
-        lint([tmp_path / "clean.v"], "clean")
+        lint([tmp_path / "clean.v"], "clean", waivers=())
 
 
 def test_a_missing_compiler_is_named(monkeypatch):
