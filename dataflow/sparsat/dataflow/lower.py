@@ -1,163 +1,109 @@
-"""From a captured operation to the GEMMs the array runs.
+"""From the graph of a training step to the operations of the IR."""
 
-| stage | A (rows)            | B (columns)            | reduction       |
-|-------|---------------------|------------------------|-----------------|
-| FF    | X, a pixel per row  | Wf                     | (kh, kw, ci)    |
-| BP    | dY, a pixel per row | Wb                     | (kh, kw, co)    |
-| WU    | X or dY, transposed | the other one          | (n, h, w)       |
+import operator
+from collections.abc import Callable
 
-Channels are padded to whole groups in memory. A stride s > 1 in BP splits the outputs into s·s
-phases, each a convolution with its own taps, so that no inserted zero is ever multiplied.
-"""
+from torch.fx import Graph, Node
+from torch.utils.flop_counter import flop_registry
 
-from dataclasses import dataclass
-
-from sparsat.dataflow.ir import Conv, MatMul
-
-CHANNEL_PAD = 4
-"""Channels are a multiple of this in memory: the smallest group."""
-HALF, SINGLE = 2, 4
-"""Bytes of an activation or weight, and of an accumulated weight gradient."""
+from sparsat.dataflow.emit import Emitter
+from sparsat.dataflow.gemms import Forward, result
+from sparsat.dataflow.ir import Layer, Op, Step
+from sparsat.dataflow.kinds import Kind, aten, is_view, kind_of
+from sparsat.dataflow.lower_gemms import BIAS_GRAD, GemmLowering
+from sparsat.dataflow.values import Values, first_tensor, is_backward, layer_of, shape
 
 
-@dataclass(frozen=True)
-class Gemm:
-    """`repeat` independent products C [p, q] of A [p, k] and B [k, q], each over `images` parts.
-
-    `a_bytes`, `b_bytes`, `c_bytes` are what one product takes in memory (A before the taps of a
-    convolution multiply it; `weights` says whether B is a weight, of `k * q` values). `images` is
-    into how many parts p (or k, where `reduces_images`) can be cut along whole images, `rows` into
-    how many more along their rows, each needing `halo_bytes` more. `macs` are the useful products,
-    without padding, of all repeats.
-    """
-
-    p: int
-    q: int
-    k: int
-    repeat: int
-    a_bytes: int
-    b_bytes: int
-    c_bytes: int
-    weights: bool
-    reduces_images: bool
-    images: int
-    rows: int
-    halo_bytes: int
-    macs: int
+def lower(graph: Graph, canonical: dict[str, str], model: str, batch: int) -> Step:
+    """The step that `graph` computes; `canonical` maps every parameter name to its first alias."""
+    values = Values(graph, canonical)
+    emitter = Emitter(values)
+    gemms = GemmLowering(emitter)
+    forward_ops = 0
+    for node in graph.nodes:
+        if not _is_work(node, values) or emitter.placements.defer(node):
+            continue
+        if not gemms.lower(node):
+            _vector(node, emitter)
+        if not is_backward(node):
+            forward_ops = len(emitter.ops)
+    layers = _layers(gemms, emitter, emitter.ops[:forward_ops])
+    prunable = {layer.weight for layer in layers if layer.prunable}
+    for root, name in values.parameter.items():
+        if gradients := values.gradients.pop(name, []):
+            emitter.update(name, emitter.tensors[root], gradients, name in prunable)
+    return Step(model, batch, emitter.tensors.all(), layers, tuple(emitter.ops))
 
 
-def forward(conv: Conv) -> list[Gemm]:
-    """Y = X · Wf. One product per group of channels."""
-    ci, co = _padded(conv.ci // conv.groups), conv.co // conv.groups
-    pixels = conv.n * conv.oh * conv.ow
-    row_bytes = conv.w * ci * HALF
-    return [
-        Gemm(
-            p=pixels,
-            q=co,
-            k=conv.kh * conv.kw * ci,
-            repeat=conv.groups,
-            a_bytes=conv.n * conv.h * row_bytes,
-            b_bytes=conv.kh * conv.kw * ci * co * HALF,
-            c_bytes=pixels * co * HALF,
-            weights=True,
-            reduces_images=False,
-            images=conv.n,
-            rows=conv.oh,
-            halo_bytes=(conv.kh - 1) * conv.dilation[0] * row_bytes,
-            macs=conv.macs,
-        )
-    ]
+def _is_work(node: Node, values: Values) -> bool:
+    """Not an input, a constant, a view, or an integer counter."""
+    if node.op != "call_function" or node in values.constant or values.root[node] is not node:
+        return False
+    value = first_tensor(node.meta.get("val"))
+    if node.target is operator.getitem or is_view(node) or value is None:
+        return False
+    return value.ndim > 0 or value.is_floating_point()
 
 
-def backward(conv: Conv) -> list[Gemm]:
-    """dX = dY · Wb, one product per group and phase of the stride."""
-    ci, co = conv.ci // conv.groups, _padded(conv.co // conv.groups)
-    row_bytes = conv.ow * co * HALF
-    phases = [
-        (_count(conv.h, sy, y), _count(conv.w, sx, x), taps_y * taps_x)
-        for sy, sx in [conv.stride]
-        for y in range(sy)
-        for x in range(sx)
-        if (taps_y := _taps(conv.kh, sy, conv.dilation[0], conv.padding[0], y))
-        and (taps_x := _taps(conv.kw, sx, conv.dilation[1], conv.padding[1], x))
-    ]
-    total = sum(h * w * taps for h, w, taps in phases)
-    return [
-        Gemm(
-            p=conv.n * h * w,
-            q=ci,
-            k=taps * co,
-            repeat=conv.groups,
-            a_bytes=conv.n * conv.oh * row_bytes,
-            b_bytes=taps * co * ci * HALF,
-            c_bytes=conv.n * h * w * ci * HALF,
-            weights=True,
-            reduces_images=False,
-            images=conv.n,
-            rows=h,
-            halo_bytes=(conv.kh - 1) * conv.dilation[0] * row_bytes,
-            macs=conv.macs * h * w * taps // total,
-        )
-        for h, w, taps in phases
-        if h and w
-    ]
+def _vector(node: Node, emitter: Emitter) -> None:
+    values = emitter.values
+    reads = [each for each in node.all_input_nodes if values.root[each] not in values.constant]
+    kind = _refined(kind_of(node), node, values)
+    flops = 0 if kind.mapped else _library_flops(node)
+    emitter.vector(layer_of(node), kind, reads, _results(node), flops)
 
 
-def weight_gradient(conv: Conv) -> list[Gemm]:
-    """dW = Xᵀ · dY: rows are (kh, kw, ci). `swapped` gives the other orientation."""
-    ci, co = _padded(conv.ci // conv.groups), _padded(conv.co // conv.groups)
-    rows = conv.kh * conv.kw * ci
-    return [
-        Gemm(
-            p=rows,
-            q=co,
-            k=conv.n * _padded(conv.oh * conv.ow) if conv.oh * conv.ow > 1 else _padded(conv.n),
-            repeat=conv.groups,
-            a_bytes=conv.n * conv.h * conv.w * ci * HALF,
-            b_bytes=conv.n * conv.oh * conv.ow * co * HALF,
-            c_bytes=rows * co * SINGLE,
-            weights=False,
-            reduces_images=True,
-            images=conv.n,
-            rows=conv.oh,
-            halo_bytes=(conv.kh - 1) * conv.dilation[0] * conv.w * ci * HALF,
-            macs=conv.macs,
-        )
-    ]
+def _refined(kind: Kind, node: Node, values: Values) -> Kind:
+    """Sums and additions by what they touch: biases, their gradients, gradients that meet."""
+    inputs = node.all_input_nodes
+    if kind.name == "add" and is_backward(node) and "layer" not in node.meta.get("custom", {}):
+        return Kind("grad_add")
+    if kind.name == "add" and len(inputs) == 2 and inputs[1] in values.parameter:
+        if len(shape(inputs[1])) == 1 and shape(inputs[1])[0] == shape(node)[-1]:
+            return Kind("bias_add")
+    gradients = (root for roots in values.gradients.values() for root in roots)
+    return BIAS_GRAD if kind.name == "sum" and node in gradients else kind
 
 
-def product(work: MatMul) -> list[Gemm]:
-    """A batch of products of two activations."""
-    k = _padded(work.k)
-    return [
-        Gemm(
-            p=work.p,
-            q=work.q,
-            k=k,
-            repeat=work.batch,
-            a_bytes=work.p * k * HALF,
-            b_bytes=k * work.q * HALF,
-            c_bytes=work.p * work.q * HALF,
-            weights=False,
-            reduces_images=False,
-            images=1,
-            rows=work.p,
-            halo_bytes=0,
-            macs=work.macs,
-        )
-    ]
+def _results(node: Node) -> list[Node]:
+    """The node itself or, of a tuple, the members that somebody uses."""
+    if not isinstance(node.meta["val"], list | tuple):
+        return [node]
+    members = (result(node, index) for index in range(len(node.meta["val"])))
+    return [member for member in members if member]
 
 
-def _padded(channels: int) -> int:
-    return -(-channels // CHANNEL_PAD) * CHANNEL_PAD
+def _library_flops(node: Node) -> int:
+    """PyTorch's own count for what we cannot map, or 0."""
+    packet = getattr(node.target, "_overloadpacket", None)
+    count: Callable[..., int] | None = flop_registry.get(packet)
+    if count is None:
+        return 0
+    args = [each.meta["val"] if isinstance(each, Node) else each for each in node.args]
+    return int(count(*args, out_val=node.meta["val"]))
 
 
-def _count(size: int, stride: int, phase: int) -> int:
-    """Pixels of a phase: those at phase, phase + stride, … below size."""
-    return -(-(size - phase) // stride) if size > phase else 0
+def _layers(gemms: GemmLowering, emitter: Emitter, forward: list[Op]) -> tuple[Layer, ...]:
+    with_bp = {op.layer for op in emitter.ops if op.stage == "BP"}
+    heads = _heads(forward)
+    layers: dict[str, Layer] = {}
+    for each in gemms.forwards:
+        if each.conv and each.layer not in layers:
+            weight = emitter.tensors[each.w].name
+            prunable = each.w in emitter.values.parameter
+            first, head = each.layer not in with_bp, each.layer in heads
+            layers[each.layer] = Layer(each.layer, weight, each.conv, prunable, first, head)
+    return tuple(layers.values())
 
 
-def _taps(kernel: int, stride: int, dilation: int, padding: int, phase: int) -> int:
-    """Taps that reach the outputs of a phase."""
-    return sum((phase + padding - tap * dilation) % stride == 0 for tap in range(kernel))
+def _heads(forward: list[Op]) -> set[str]:
+    """Layers whose results reach the loss without another GEMM."""
+    before_gemm: set[str] = set()
+    heads = set()
+    for op in reversed(forward):
+        followed = not before_gemm.isdisjoint(op.writes)
+        if op.macs and not followed:
+            heads.add(op.layer)
+        if op.macs or followed:
+            before_gemm.update(op.reads)
+    return heads

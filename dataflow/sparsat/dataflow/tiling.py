@@ -7,7 +7,7 @@ the previous piece's.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparsat.dataflow.lower import Gemm
+from sparsat.dataflow.products import Gemm
 from sparsat.hw.config import SATConfig
 
 
