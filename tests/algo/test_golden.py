@@ -228,19 +228,21 @@ def test_packed_equals_masked_and_zeroed(seed: int, kept: tuple[int, int]) -> No
 def test_a_split_sum_resumes_to_the_same_bits() -> None:
     generator = torch.manual_seed(1)
     a, b = torch.randn(9, 32, generator=generator).half(), torch.randn(32, 7).half()
-    whole = golden.gemm(a, b)
+    whole, start = golden.gemm(a, b), torch.full((9, 7), 0.5)
+    golden.gemm(a, b, start)
+    assert torch.equal(start, torch.full((9, 7), 0.5))
     assert torch.equal(golden.gemm(a[:, 20:], b[20:], golden.gemm(a[:, :20], b[:20])), whole)
 
 
 def test_threads_do_not_change_bits() -> None:
-    a, b = torch.randn(70, 64).half(), torch.randn(64, 50).half()
+    a, b = torch.randn(200, 64).half(), torch.randn(64, 50).half()
+    single = golden.gemm(a, b)
     before = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)
-        single = golden.gemm(a, b)
+        torch.set_num_threads(2)
+        assert torch.equal(golden.gemm(a, b), single)
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(single, golden.gemm(a, b))
 
 
 @pytest.mark.parametrize(
@@ -251,6 +253,7 @@ def test_threads_do_not_change_bits() -> None:
         ({"c": torch.zeros(3, 2)}, ValueError, r"c is \(3, 2\); allowed: \(2, 4\)"),
         ({"c": torch.zeros(2, 4).half()}, TypeError, "c is torch.float16"),
         ({"mask": torch.ones(4, 8).bool()}, ValueError, "mask is"),
+        ({"mask": torch.ones(8, 4)}, TypeError, "mask is torch.float32; allowed: torch.bool"),
         ({"fmt": FP32}, ValueError, "fmt is fp32; allowed: fp16 or bf16"),
     ],
 )

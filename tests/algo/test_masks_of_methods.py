@@ -72,8 +72,7 @@ def test_bi_mask_backward_is_inside_forward() -> None:
     site = handle.sites[0]
     ff, bp, order = (site.held(k) for k in ("ff", "bp", "permutation"))
     assert torch.equal(ff, PATTERN.prune(layer.weight.detach(), 1))
-    assert torch.equal(bp[bp != 0], ff[bp != 0])
-    assert int((bp[order] != 0).unflatten(0, (-1, 8)).sum(1).max()) <= 2
+    assert torch.equal(bp[order], PATTERN.prune(ff[order], 0))
     alone, _ = prepared("bi-mask", nn.Linear(64, 64), options={"candidates": 1})
     assert (bp != 0).sum() >= (alone.nm["weight"].held("bp") != 0).sum()
 
@@ -127,7 +126,7 @@ def test_transposable_mask_is_renewed_on_schedule() -> None:
 
 @pytest.mark.parametrize("kept", [(1, 4), (2, 4), (2, 8), (3, 8)])
 def test_mvue_is_unbiased_and_keeps_n(kept: tuple[int, int]) -> None:
-    pattern, draws = NMPattern(*kept), 100_000
+    pattern, draws = NMPattern(*kept), 40_000
     torch.manual_seed(3)
     a = torch.randn(pattern.m)
     samples = mvue(a.expand(draws, -1), pattern)
@@ -175,9 +174,10 @@ def test_s_ste_is_continuous_and_scaled_once() -> None:
     soft, w = soft_threshold(layer.weight.detach(), PATTERN, 1), layer.weight.detach()
     scale = (w * soft).sum() / (soft * soft).sum()
     torch.testing.assert_close(handle.sites[0].held("ff"), scale * soft)
-    layer.weight.data.mul_(3.0)
+    layer.weight.data.normal_()
     handle.step()
-    torch.testing.assert_close(handle.sites[0].held("ff"), 3.0 * scale * soft)
+    soft = soft_threshold(layer.weight.detach(), PATTERN, 1)
+    torch.testing.assert_close(handle.sites[0].held("ff"), scale * soft)
 
 
 def test_asp_keeps_its_first_mask_under_momentum_and_weight_decay() -> None:
@@ -190,3 +190,4 @@ def test_asp_keeps_its_first_mask_under_momentum_and_weight_decay() -> None:
         optimizer.step()
         handle.step()
     assert torch.equal(layer.weight != 0, mask)
+    assert bool((layer.weight.grad[~mask] == 0).all())

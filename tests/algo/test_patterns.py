@@ -111,3 +111,15 @@ def test_density_and_storage() -> None:
     assert NMPattern(2, 8).density == 0.25
     assert NMPattern(2, 8).storage_bits(64) == 16 * (16 + 3)
     assert NMPattern(8, 8).storage_bits(64) == 64 * 16
+
+
+def test_kernels_leave_torchs_threads_alone() -> None:
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            w = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0))
+            assert int(NMPattern(2, 8).mask(w).sum()) == 1024 * 256
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -118,6 +118,7 @@ def test_attention_equals_torch_with_pruned_weights(batch_first: bool, need_weig
         ((x, x, x), dict(attn_mask=causal, is_causal=True)),
         ((x, x, x), dict(attn_mask=torch.randn(12, 5, 5))),
         ((x, memory, memory), dict(key_padding_mask=padding)),
+        ((x, x, x), dict(attn_mask=causal, key_padding_mask=padding[:, :5])),
         ((x, memory, memory), dict(average_attn_weights=False)),
     ):
         got = module(*args, need_weights=need_weights, **kwargs)

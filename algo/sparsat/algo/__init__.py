@@ -29,7 +29,8 @@ Handle
     `.calibrate(batches)` runs `model(batch)` for each (tuples are unpacked) and prunes: Wanda,
                           SparseGPT, MaskLLM's Wanda and SparseGPT priors; no-op for the others
     `.step()`             after every optimizer step
-    `.stages`             share of the dense MACs left in each of "FF", "BP", "WU", per sparse layer
+    `.stages`             {weight name: share of the dense MACs that training does in each of "FF",
+                          "BP", "WU"}; pdp and maskllm train dense and save at inference only
     `.verify()`           list of `Violation`
     `.export_masks()`     {weight name: bool mask}, True = kept
     `.export_packed()`    {weight name: {"FF" | "BP": Packed}}, values and indices for the array

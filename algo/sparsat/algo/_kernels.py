@@ -1,7 +1,13 @@
 """Numba kernels of the selection and of the golden GEMM: plain loops in a fixed order.
 
-Threads split the outputs, never a sum, so results do not depend on their number.
+Threads split the outputs, never a sum, so results do not depend on their number. They are Python's
+own: numba's thread layers share OpenMP with PyTorch and would change its number of threads.
 """
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
 
 import numba
 import numpy as np
@@ -9,40 +15,46 @@ import torch
 
 LANES = 64  # groups, or outputs, that one inner loop works on side by side
 WORTH_A_THREAD = 1 << 18  # operations
-CHUNK = 64 * LANES  # groups that one thread takes at a time
 _TINY_EDGE = 2.0**-126 - 2.0**-151  # from here up a magnitude rounds to 2^-126 or more
 
 
-def use_threads(operations: int) -> None:
-    """Let the next kernel use as many threads as torch does, fewer where there is little to do."""
-    wanted = min(torch.get_num_threads(), 1 + operations // WORTH_A_THREAD)
-    numba.set_num_threads(max(1, min(wanted, numba.config.NUMBA_NUM_THREADS)))
+def run_split(kernel: Callable[..., None], tasks: int, operations: int, *arguments: Any) -> None:
+    """`kernel(first, last, *arguments)` over ranges that cover 0..tasks, in torch's thread count.
+
+    `operations` is the work in all: where there is little, fewer threads share it.
+    """
+    threads = max(1, min(torch.get_num_threads(), tasks, 1 + operations // WORTH_A_THREAD))
+    if threads == 1:
+        kernel(0, tasks, *arguments)
+        return
+    bounds = [tasks * i // threads for i in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        running = [pool.submit(kernel, a, b, *arguments) for a, b in pairwise(bounds)]
+    for part in running:
+        part.result()
 
 
-@numba.njit(parallel=True, cache=True)
-def keep_largest(bits, mask, n_keep, m, inner, magnitude, nan_key):
-    """Mark the `n_keep` largest entries of each group; `bits` and `mask` are flat [rows, m, inner].
+@numba.njit(nogil=True, cache=True)
+def keep_largest(first, last, bits, mask, n_keep, m, inner, magnitude, nan_key):
+    """Mark the `n_keep` largest entries of groups first..last; arrays are flat [rows, m, inner].
 
     `bits` are encodings; `bits & magnitude` orders as the absolute value, NaN cut to `nan_key`.
     """
-    groups = bits.size // m
-    chunks = (groups + CHUNK - 1) // CHUNK
-    for chunk in numba.prange(chunks):
-        base = np.empty(LANES, np.int64)
-        local = np.zeros((m, LANES), bits.dtype)
-        rank = np.empty((m, LANES), bits.dtype)
-        for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, groups), LANES):
-            lanes = min(LANES, groups - first)
+    base = np.empty(LANES, np.int64)
+    local = np.zeros((m, LANES), bits.dtype)
+    rank = np.empty((m, LANES), bits.dtype)
+    for start in range(first, last, LANES):
+        lanes = min(LANES, last - start)
+        for lane in range(lanes):
+            row = (start + lane) // inner
+            base[lane] = row * m * inner + (start + lane) - row * inner
+        for i in range(m):
             for lane in range(lanes):
-                row = (first + lane) // inner
-                base[lane] = row * m * inner + (first + lane) - row * inner
-            for i in range(m):
-                for lane in range(lanes):
-                    local[i, lane] = min(bits[base[lane] + i * inner] & magnitude, nan_key)
-            _rank(local, rank, m)
-            for i in range(m):
-                for lane in range(lanes):
-                    mask[base[lane] + i * inner] = rank[i, lane] < n_keep
+                local[i, lane] = min(bits[base[lane] + i * inner] & magnitude, nan_key)
+        _rank(local, rank, m)
+        for i in range(m):
+            for lane in range(lanes):
+                mask[base[lane] + i * inner] = rank[i, lane] < n_keep
 
 
 @numba.njit(inline="always")
@@ -57,17 +69,17 @@ def _rank(keys, rank, m):
                 rank[i, lane] += not first_wins
 
 
-@numba.njit(parallel=True, cache=True)
-def accumulate_exact(a, start, ks, values, acc):
-    """acc[b, q, :] += a[b, ks[e], :] * values[e] for e in start[q]..start[q+1], in that order.
+@numba.njit(nogil=True, cache=True)
+def accumulate_exact(first, last, a, start, ks, values, acc):
+    """acc[b, q, :] += a[b, ks[e], :] * values[e] for e in start[q]..start[q+1], in that order,
+    for b in first..last.
 
     For operands whose products are exact in binary32 (fp16): a separate product loses nothing.
     `a` is [blocks, K, LANES] and `acc` [blocks, Q, LANES], both float32.
     """
-    blocks, columns, _ = acc.shape
-    for b in numba.prange(blocks):
-        lanes = np.empty(LANES, np.float32)
-        for q in range(columns):
+    lanes = np.empty(LANES, np.float32)
+    for b in range(first, last):
+        for q in range(acc.shape[1]):
             lanes[:] = acc[b, q]
             for e in range(start[q], start[q + 1]):
                 k, value = ks[e], values[e]
@@ -88,13 +100,12 @@ def fused_add(acc, product):
     return np.float32(0.0) if abs(total) < _TINY_EDGE else np.float32(total)
 
 
-@numba.njit(parallel=True, cache=True)
-def accumulate_fused(a, start, ks, values, acc):
+@numba.njit(nogil=True, cache=True)
+def accumulate_fused(first, last, a, start, ks, values, acc):
     """`accumulate_exact` for operands whose products may leave binary32's range (bf16)."""
-    blocks, columns, _ = acc.shape
-    for b in numba.prange(blocks):
-        lanes = np.empty(LANES, np.float32)
-        for q in range(columns):
+    lanes = np.empty(LANES, np.float32)
+    for b in range(first, last):
+        for q in range(acc.shape[1]):
             lanes[:] = acc[b, q]
             for e in range(start[q], start[q + 1]):
                 k, value = ks[e], np.float64(values[e])

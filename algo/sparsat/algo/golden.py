@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sparsat.hw.formats import BF16, FP16, FP32, FloatFormat
 
-from ._kernels import LANES, accumulate_exact, accumulate_fused, use_threads
+from ._kernels import LANES, accumulate_exact, accumulate_fused, run_split
 
 DTYPES = {FP16: torch.float16, BF16: torch.bfloat16}
 _SMALLEST_NORMAL = 2.0 ** (1 - FP32.bias)
@@ -53,6 +53,8 @@ def gemm(
     depth, columns = b.shape
     if mask is not None and mask.shape != b.shape:
         raise ValueError(f"mask is {tuple(mask.shape)}; allowed: b's shape {tuple(b.shape)}")
+    if mask is not None and mask.dtype != torch.bool:
+        raise TypeError(f"mask is {mask.dtype}; allowed: torch.bool")
     kept = torch.ones_like(b, dtype=torch.bool) if mask is None else mask
     kept = kept.t().contiguous()
     ks = torch.arange(depth, dtype=torch.int32).expand(columns, depth)[kept]
@@ -98,9 +100,9 @@ def _gemm_columns(
     start = np.concatenate(([0], np.cumsum(counts.numpy(), dtype=np.int64)))
     acc = _start_from(c, a.shape[0], len(counts))
     kernel = accumulate_exact if fmt.subnormals else accumulate_fused
-    use_threads(len(values) * a.shape[0])
-    left = _to_blocks(_floats(a, fmt).t()).numpy()
-    kernel(left, start, ks.contiguous().numpy(), _floats(values, fmt).numpy(), acc.numpy())
+    left, right = _to_blocks(_floats(a, fmt).t()), _floats(values, fmt)
+    arrays = (left.numpy(), start, ks.contiguous().numpy(), right.numpy(), acc.numpy())
+    run_split(kernel, len(acc), len(values) * a.shape[0], *arrays)
     out = acc.movedim(1, 2).flatten(0, 1)[: a.shape[0]].contiguous()
     return torch.where(out.isnan(), torch.nan, out)
 
@@ -120,7 +122,7 @@ def _start_from(c: Tensor | None, rows: int, columns: int) -> Tensor:
     if c is None:
         return torch.zeros(-(-rows // LANES), columns, LANES)
     c = c.detach().masked_fill(c.abs() < _SMALLEST_NORMAL, 0.0)
-    return _to_blocks(c.t()).clone()
+    return _to_blocks(c.t())
 
 
 def _check(

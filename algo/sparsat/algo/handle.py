@@ -2,7 +2,6 @@
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -11,9 +10,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from .calibration import calibrate
 from .config import NMConfig
 from .layers import gemms_of, swap, unswap
-from .methods.base import Method
+from .methods.base import IN, OUT, Method
 from .packed import Packed, pack_bp, pack_ff
 from .patterns import NMPattern, check_counts
 from .selection import Candidate, Report, Skipped, SparseLayer, decide, unusable
@@ -75,7 +75,7 @@ class Handle:
 
     @property
     def stages(self) -> dict[str, Mapping[str, float]]:
-        """Share of the dense MACs left in FF, BP and WU, per sparse weight."""
+        """Share of the dense MACs that training does in FF, BP and WU, per sparse weight."""
         return {layer.name: layer.stages for layer in self.report.sparse}
 
     def method_parameters(self) -> list[nn.Parameter]:
@@ -109,19 +109,8 @@ class Handle:
         `batches`: inputs of the model, tuples are unpacked. Does nothing where the method needs
         no data.
         """
-        if not self.method.calibrated:
-            return
-        inputs = list(batches)
-        if not inputs:
-            raise ValueError("batches is empty; allowed: at least one input of the model")
-        training = self.model.training
-        self.model.eval()
-        try:
-            for site in self._in_order(inputs[0]):
-                self.method.calibrate(site, self._inputs_of(site, inputs))
-                site.regenerate()
-        finally:
-            self.model.train(training)
+        if self.method.calibrated:
+            calibrate(self.model, self.sites, self.method, batches)
 
     def verify(self) -> list[Violation]:
         """Weights whose sparse operands are stale, or break their pattern; [] if all is well."""
@@ -135,13 +124,13 @@ class Handle:
 
     @torch.no_grad()
     def export_packed(self) -> dict[str, dict[str, Packed]]:
-        """{weight name: {"FF": ..., "BP": ...}} for the array, each stage that it runs sparse."""
+        """{weight name: {"FF": ..., "BP": ...}} for the array, the stages with N:M weights."""
         packed: dict[str, dict[str, Packed]] = {}
         for site in self.sites:
-            stages, own = self.method.stages(site.pattern), packed.setdefault(site.name, {})
-            if stages["FF"] < 1.0:
+            own = packed.setdefault(site.name, {})
+            if IN in self.method.grouped:
                 own["FF"] = pack_ff(self.method.final(site), site.pattern)
-            if stages["BP"] < 1.0 and self.method.bp_is_grouped:
+            if OUT in self.method.grouped:
                 own["BP"] = pack_bp(self.method.final_bp(site), site.pattern)
         return packed
 
@@ -221,29 +210,6 @@ class Handle:
                 if site is not None and parameter.grad is not None:
                     self.method.adjust_grad(site, parameter.grad, 1.0 if scale is None else scale)
 
-    def _in_order(self, batch: Any) -> list[Site]:
-        """The sites as the model first reaches them."""
-        order: dict[str, Site] = {}
-        for site in self.sites:
-            site.tap = partial(_note, order, site)
-        try:
-            _run(self.model, batch)
-        finally:
-            for site in self.sites:
-                site.tap = None
-        return list(order.values())
-
-    def _inputs_of(self, site: Site, batches: list[Any]) -> Iterator[Tensor]:
-        """What reaches `site` in a run over `batches`."""
-        for batch in batches:
-            seen: list[Tensor] = []
-            site.tap = seen.append
-            try:
-                _run(self.model, batch)
-            finally:
-                site.tap = None
-            yield from seen
-
     def _keep_buffers_local(self) -> None:
         """Keep DistributedDataParallel from broadcasting what every rank derives by itself."""
         held = {id(buffer) for site in self.sites for _, buffer in site.state()}
@@ -297,10 +263,6 @@ def _hook_optimizers(handle: Handle) -> Callable[[], object]:
     return weakref.finalize(handle, removable.remove)
 
 
-def _note(order: dict[str, Site], site: Site, x: Tensor) -> None:
-    order.setdefault(site.name, site)
-
-
 def _check_mask(site: Site, kept: Tensor) -> None:
     if kept.shape != site.weight.shape:
         shape = tuple(site.weight.shape)
@@ -309,10 +271,3 @@ def _check_mask(site: Site, kept: Tensor) -> None:
     most = int(kept.movedim(1, -1).unflatten(-1, (-1, pattern.m)).sum(-1).max())
     if most > pattern.n_keep:
         raise ValueError(f"mask for {site.name!r} keeps {most} of a group; allowed: {pattern}")
-
-
-def _run(model: nn.Module, batch: Any) -> None:
-    if isinstance(batch, tuple | list):
-        model(*batch)
-    else:
-        model(batch)

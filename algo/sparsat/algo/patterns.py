@@ -1,7 +1,8 @@
 """N:M patterns: which entries are kept, the masks this gives, and the packed form the array reads.
 
 Everywhere in SparSAT `n_keep:m` means that `n_keep` of every `m` consecutive entries are **kept**.
-Libraries disagree on this (some count the pruned ones); `masks.py` imports theirs.
+Libraries disagree on this (some count the pruned ones); the `counts` argument of `NMPattern.parse`
+and `Handle.import_masks` takes theirs.
 """
 
 import math
@@ -11,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ._kernels import keep_largest, use_threads
+from ._kernels import keep_largest, run_split
 
 GROUP_SIZES = (4, 8, 16)
 # dtype -> (integer of its width, encoding just above infinity: the key that all NaN share)
@@ -95,7 +96,7 @@ class NMPattern:
 
     def prune(self, w: Tensor, dim: int = -1) -> Tensor:
         """`w` with the entries outside `mask(w, dim)` set to +0."""
-        return w.masked_fill(~self.mask(w, dim), 0.0)
+        return torch.where(self.mask(w, dim), w, 0.0)
 
     def pack(self, w: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
         """Values and indices of the kept entries, groups along `dim`, which becomes the last axis.
@@ -162,8 +163,9 @@ def _mask_by_kernel(scores: Tensor, dim: int, n_keep: int, m: int) -> Tensor:
     mask = torch.empty(bits.shape, dtype=torch.bool)
     flat = bits.numpy().reshape(-1)
     kind = flat.dtype.type
-    use_threads(scores.numel())
-    keep_largest(flat, mask.numpy().reshape(-1), n_keep, m, inner, kind(magnitude), kind(nan_key))
+    keys = kind(magnitude), kind(nan_key)
+    groups, out = flat.size // m, mask.numpy().reshape(-1)
+    run_split(keep_largest, groups, flat.size, flat, out, n_keep, m, inner, *keys)
     return mask
 
 

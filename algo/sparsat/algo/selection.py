@@ -8,10 +8,9 @@ from torch import nn
 
 from .config import NMConfig
 from .layers import SPARSE_CLASS
-from .methods.base import IN
 from .patterns import NMPattern
 
-_AXIS_NAMES = {
+_AXIS_NAMES: dict[type[nn.Module], tuple[str, str]] = {
     nn.Linear: ("out_features", "in_features"),
     nn.Conv2d: ("out_channels", "in_channels"),
     nn.MultiheadAttention: ("output features", "input features"),
@@ -147,15 +146,16 @@ def _first_and_last(found: list[Candidate]) -> dict[str, str]:
 
 
 def _indivisible(candidate: Candidate, pattern: NMPattern, axes: tuple[int, ...]) -> str | None:
-    """The first length that groups do not divide; an attention's parts count one by one."""
-    shape = candidate.shape
-    if candidate.attr == "in_proj_weight":
-        shape = (shape[0] // 3, shape[1])
+    """The first length that groups do not divide.
+
+    Groups never straddle the three parts of an attention's in_proj_weight: m is a power of two, so
+    it divides 3·embed_dim only where it divides embed_dim.
+    """
     for axis in sorted(axes, reverse=True):
-        if shape[axis] % pattern.m:
-            base = next(k for k in _AXIS_NAMES if isinstance(candidate.owner, k))
-            what = _AXIS_NAMES[base][1 if axis == IN else 0]
-            return f"{what} {shape[axis]} is not a multiple of {pattern.m}"
+        length = candidate.shape[axis]
+        if length % pattern.m:
+            what = _AXIS_NAMES[type(candidate.owner)][axis]
+            return f"{what} {length} is not a multiple of {pattern.m}"
     return None
 
 

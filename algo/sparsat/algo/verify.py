@@ -17,6 +17,9 @@ class Violation:
     name: str
     what: str
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}"
+
 
 @torch.no_grad()
 def check_pregenerated(site: Site, method: Method) -> Violation | None:
@@ -30,10 +33,10 @@ def check_pregenerated(site: Site, method: Method) -> Violation | None:
 @torch.no_grad()
 def check_groups(site: Site, method: Method) -> Violation | None:
     """Does every group of the operands that the method prunes keep at most n_keep?"""
-    stages, operands = method.stages(site.pattern), []
-    if stages["FF"] < 1.0:
+    operands = []
+    if IN in method.grouped:
         operands.append(("FF", method.final(site), IN))
-    if stages["BP"] < 1.0 and method.bp_is_grouped:
+    if OUT in method.grouped:
         operands.append(("BP", method.final_bp(site), OUT))
     for stage, w, axis in operands:
         most = largest_group(w, site.pattern, axis)

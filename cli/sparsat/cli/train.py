@@ -15,7 +15,8 @@ HELP = """Train a task with an N:M sparse method, log it, and compare methods.
 
 Offline tasks: digits, bytes-lm, closed-world. On your data (--data DIR): cifar10, cifar100,
 tiny-imagenet, imagenet. N:M means N kept of every M. A run's folder holds log.csv, log.json, a
-checkpoint after every epoch, and its result; a sweep adds table.md, table.json and curves.html.
+checkpoint after every epoch, its result and curves.html; a sweep adds table.md, table.json and
+curves.html of all runs, continues interrupted ones and never repeats finished ones.
 """
 
 EXAMPLES = """Examples:
@@ -57,14 +58,15 @@ def train(
     """Check the request, then run it."""
     with one_line_errors():
         from sparsat.algo.tasks import task_class
-        from sparsat.algo.training.config import RunConfig, check_method
+        from sparsat.algo.training.config import RunConfig
 
         if epochs is not None and steps is None:
             steps = epochs * task_class(task).recipe.steps_per_epoch
+        patterns = _split(pattern) or [pattern]
         base = RunConfig(
             task=task,
             method=method,
-            pattern=pattern,
+            pattern=patterns[0],
             seed=seed,
             steps=steps,
             numerics=numerics,
@@ -75,14 +77,10 @@ def train(
         )
         root = out or Path("runs") / task
         task_class(task)
-        patterns = _split(pattern)
         if methods is None and seeds is None and len(patterns) == 1:
-            check_method(method)
             _single(base, root, device=device, threads=threads, resume=resume)
             return
         chosen = _split(methods or method)
-        for name in chosen:
-            check_method(name)
         _sweep(
             base,
             root,
@@ -119,8 +117,8 @@ def _single(base: "RunConfig", root: Path, *, device: str, threads: int, resume:
     with RunBars() as bars:
         result = Run(base, root, chosen, bars.watch(base.folder)).execute(resume=resume)
     Console(stderr=True).print(result["report"], highlight=False)
-    print_table(report([base], root))
-    typer.echo(f"log, checkpoint and result: {root / base.folder}")
+    print_table(report([base], root, root / base.folder))
+    typer.echo(f"log, checkpoint, curves and result: {root / base.folder}")
 
 
 def _sweep(

@@ -53,7 +53,9 @@ class Emitter:
 
         Reading a slice costs the slice, and gathering costs what is gathered, not the table.
         """
-        read = [self.read(node) and self.tensors.read_bytes(node) for node in reads]
+        for node in reads:
+            self.read(node)
+        read = [self.tensors.read_bytes(node) for node in reads]
         name = self.unique(f"{layer}/{kind.name}" if layer else kind.name)
         fusable = self._fusable_with(kind, reads)
         written = sum(self._make(node, name, i).bytes for i, node in enumerate(writes))
@@ -73,7 +75,9 @@ class Emitter:
             self.vector(layer_of(root), CONCAT, parts, [root])
         return self.tensors[node]
 
-    def update(self, parameter: str, weight: Tensor, gradients: Sequence[Node], prunable: bool) -> None:
+    def update(
+        self, parameter: str, weight: Tensor, gradients: Sequence[Node], prunable: bool
+    ) -> None:
         """Append the optimizer's step, after the sum of the gradients if there are several."""
         layer = module_of(parameter)
         reads = tuple(self.read(node).name for node in gradients)
@@ -82,9 +86,7 @@ class Emitter:
             read = sum(self.tensors[node].bytes for node in gradients)
             elements = math.prod(weight.shape)
             work = Vector("add", elements, read, total.bytes, elements * (len(reads) - 1))
-            self.ops.append(
-                Op(f"{parameter}/add", layer, "VECTOR", reads, (total.name,), work)
-            )
+            self.ops.append(Op(f"{parameter}/add", layer, "VECTOR", reads, (total.name,), work))
             reads = (total.name,)
         step = Update(math.prod(weight.shape), prunable)
         reads = (weight.name, *reads)

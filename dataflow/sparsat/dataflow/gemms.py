@@ -8,7 +8,7 @@ from typing import Any
 from torch.fx import Node
 
 from sparsat.dataflow.ir import Conv, MatMul
-from sparsat.dataflow.kinds import aten
+from sparsat.dataflow.kinds import args_of, aten
 from sparsat.dataflow.values import Values, numel, shape
 
 PRODUCTS = frozenset({"mm", "bmm", "addmm", "baddbmm"})
@@ -50,20 +50,17 @@ def result(node: Node, index: int) -> Node | None:
 
 def is_conv(node: Node) -> bool:
     """Convolutions and their gradients in one or two dimensions."""
-    if aten(node) == "convolution":
-        return len(shape(node.args[0])) <= 4  # type: ignore[arg-type]
-    return aten(node) == "convolution_backward" and len(shape(node.args[1])) <= 4  # type: ignore[arg-type]
+    convolution = aten(node) in ("convolution", "convolution_backward")
+    return convolution and len(shape(args_of(node)[0])) <= 4
 
 
 def product_of(node: Node) -> Product:
     """The operands of a node in `PRODUCTS`."""
-    *added, a, b = node.args[:3] if "add" in aten(node) else node.args[:2]
-    assert isinstance(a, Node)
-    assert isinstance(b, Node)
+    *added, a, b = args_of(node)[:3] if "add" in aten(node) else args_of(node)[:2]
     batch = shape(a)[0] if len(shape(a)) == 3 else 1
     p, k = shape(a)[-2:]
     matmul = MatMul(batch, p, k, shape(b)[-1])
-    return Product(a, b, added[0] if added else None, matmul)  # type: ignore[arg-type]
+    return Product(a, b, added[0] if added else None, matmul)
 
 
 def with_weights(product: Product, values: Values) -> tuple[Node, Node, Conv] | None:
@@ -81,16 +78,17 @@ def with_weights(product: Product, values: Values) -> tuple[Node, Node, Conv] | 
 
 def conv_geometry(node: Node) -> Conv:
     """Of a forward `convolution`; one-dimensional ones get a height of 1."""
-    x, w, _, stride, padding, dilation, transposed, _, groups = node.args[:9]
-    n, ci, h, w_in = _planes(shape(x))  # type: ignore[arg-type]
+    x, w, _, stride, padding, dilation, transposed, _, groups = args_of(node)[:9]
+    n, ci, h, w_in = _planes(shape(x))
     _, co, oh, ow = _planes(shape(node))
-    _, _, kh, kw = _planes(shape(w))  # type: ignore[arg-type]
+    _, _, kh, kw = _planes(shape(w))
     window = (_pair(stride, 1), _pair(padding, 0), _pair(dilation, 1))
-    return Conv(n, h, w_in, ci, oh, ow, co, kh, kw, *window, int(groups), bool(transposed))  # type: ignore[arg-type]
+    return Conv(n, h, w_in, ci, oh, ow, co, kh, kw, *window, int(groups), bool(transposed))
 
 
 def _planes(dims: tuple[int, ...]) -> tuple[int, int, int, int]:
-    return (*dims[:2], 1, dims[2]) if len(dims) == 3 else dims  # type: ignore[return-value]
+    a, b, *plane = dims
+    return (a, b, 1, plane[0]) if len(plane) == 1 else (a, b, plane[0], plane[1])
 
 
 def _pair(value: Any, missing: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ or a group of planes needs its statistics first, so twice.
 
 import operator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.fx import Node
@@ -25,15 +26,19 @@ class Kind:
     mapped: bool = True
 
 
-VIEWS = frozenset(
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+VIEWS = _words(
     "_unsafe_view clone _to_copy detach alias contiguous lift_fresh_copy _reshape_copy reshape "
-    "split split_with_sizes chunk unbind tensor_split convert_element_type".split()
+    "split split_with_sizes chunk unbind tensor_split convert_element_type"
 )
 """Free beside what PyTorch itself marks as a view: layouts and precisions cost nothing here."""
 
-FACTORIES = frozenset(
+FACTORIES = _words(
     "full zeros ones empty arange scalar_tensor eye linspace full_like zeros_like ones_like "
-    "empty_like new_full new_zeros new_ones new_empty new_empty_strided empty_strided".split()
+    "empty_like new_full new_zeros new_ones new_empty new_empty_strided empty_strided"
 )
 """Use of their inputs for shape only."""
 
@@ -87,6 +92,8 @@ _NAMED = {
     "embedding": Kind("embedding", 0),
     "embedding_dense_backward": Kind("embedding_backward"),
     "index": Kind("index", 0),
+    "_unsafe_index": Kind("index", 0),
+    "_unsafe_index_put": Kind("scatter"),
     "index_select": Kind("index", 0),
     "gather": Kind("gather", 0),
     "index_put": Kind("scatter"),
@@ -112,14 +119,18 @@ _NAMED = {
     "upsample_nearest2d_backward": Kind("upsample_backward"),
     "upsample_bilinear2d": Kind("upsample", 8),
     "upsample_bilinear2d_backward": Kind("upsample_backward", 8),
+    "_weight_norm_interface": Kind("weight_norm", 4),
+    "_weight_norm_interface_backward": Kind("weight_norm_backward", 6),
+    "convolution": Kind("convolution3d", mapped=False),
+    "convolution_backward": Kind("convolution3d_backward", mapped=False),
     "mv": Kind("matrix_vector", 2),
     "dot": Kind("dot", 2),
 }
-_TRANSCENDENTAL = frozenset(
+_TRANSCENDENTAL = _words(
     "exp log log2 log1p expm1 pow sqrt rsqrt sin cos tanh sigmoid erf softplus "
-    "tanh_backward sigmoid_backward softplus_backward elu elu_backward mish".split()
+    "tanh_backward sigmoid_backward softplus_backward elu elu_backward mish"
 )
-_UNTAGGED_REDUCTIONS = frozenset("sum mean var var_mean std amax amin max min prod norm".split())
+_UNTAGGED_REDUCTIONS = _words("sum mean var var_mean std amax amin max min prod norm")
 
 
 def aten(node: Node) -> str:
@@ -128,10 +139,15 @@ def aten(node: Node) -> str:
     return target._schema.name.split("::")[-1] if isinstance(target, torch._ops.OpOverload) else ""
 
 
+def args_of(node: Node) -> tuple[Any, ...]:
+    """The node's arguments, whose types depend on the operation."""
+    return node.args
+
+
 def is_view(node: Node) -> bool:
     """Whether the node only renames, reorders, repeats, selects or casts its first input."""
     if node.target is operator.getitem:
-        return is_view(node.args[0])  # type: ignore[arg-type]
+        return is_view(args_of(node)[0])
     if not isinstance(node.target, torch._ops.OpOverload):
         return False
     copies = torch.Tag.view_copy in node.target.tags
@@ -149,10 +165,9 @@ def kind_of(node: Node) -> Kind:
     name = aten(node)
     if name in _NAMED:
         return _NAMED[name]
-    plain = name.strip("_")
-    if not name:
+    if not isinstance(node.target, torch._ops.OpOverload):
         return Kind(getattr(node.target, "__name__", str(node.target)), mapped=False)
-    tags = node.target.tags  # type: ignore[union-attr]
+    plain, tags = name.strip("_"), node.target.tags
     if torch.Tag.pointwise in tags or name in _TRANSCENDENTAL:
         return Kind(plain, POLYNOMIAL if name in _TRANSCENDENTAL else 1)
     if torch.Tag.reduction in tags or name in _UNTAGGED_REDUCTIONS:

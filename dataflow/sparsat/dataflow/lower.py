@@ -7,9 +7,9 @@ from torch.fx import Graph, Node
 from torch.utils.flop_counter import flop_registry
 
 from sparsat.dataflow.emit import Emitter
-from sparsat.dataflow.gemms import Forward, result
+from sparsat.dataflow.gemms import result
 from sparsat.dataflow.ir import Layer, Op, Step
-from sparsat.dataflow.kinds import Kind, aten, is_view, kind_of
+from sparsat.dataflow.kinds import Kind, args_of, is_view, kind_of
 from sparsat.dataflow.lower_gemms import BIAS_GRAD, GemmLowering
 from sparsat.dataflow.values import Values, first_tensor, is_backward, layer_of, shape
 
@@ -58,9 +58,9 @@ def _refined(kind: Kind, node: Node, values: Values) -> Kind:
     inputs = node.all_input_nodes
     if kind.name == "add" and is_backward(node) and "layer" not in node.meta.get("custom", {}):
         return Kind("grad_add")
-    if kind.name == "add" and len(inputs) == 2 and inputs[1] in values.parameter:
-        if len(shape(inputs[1])) == 1 and shape(inputs[1])[0] == shape(node)[-1]:
-            return Kind("bias_add")
+    last = inputs[-1]
+    if kind.name == "add" and values.root[last] in values.parameter:
+        return Kind("bias_add") if shape(last) == shape(node)[-1:] else kind
     gradients = (root for roots in values.gradients.values() for root in roots)
     return BIAS_GRAD if kind.name == "sum" and node in gradients else kind
 
@@ -79,7 +79,7 @@ def _library_flops(node: Node) -> int:
     count: Callable[..., int] | None = flop_registry.get(packet)
     if count is None:
         return 0
-    args = [each.meta["val"] if isinstance(each, Node) else each for each in node.args]
+    args = [each.meta["val"] if isinstance(each, Node) else each for each in args_of(node)]
     return int(count(*args, out_val=node.meta["val"]))
 
 

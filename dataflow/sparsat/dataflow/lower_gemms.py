@@ -15,7 +15,7 @@ from sparsat.dataflow.gemms import (
     with_weights,
 )
 from sparsat.dataflow.ir import Conv, Stage
-from sparsat.dataflow.kinds import Kind, aten
+from sparsat.dataflow.kinds import Kind, args_of, aten
 from sparsat.dataflow.values import is_backward, layer_of
 
 BIAS_GRAD = Kind("bias_grad")
@@ -54,8 +54,8 @@ class GemmLowering:
         self._emitter.gemm(f"{base}/FF", layer, "FF", reads, node, product.matmul)
 
     def _conv(self, node: Node) -> None:
-        x, w, bias = node.args[:3]
-        self._weighted(node, x, w, conv_geometry(node), bias)  # type: ignore[arg-type]
+        x, w, bias = args_of(node)[:3]
+        self._weighted(node, x, w, conv_geometry(node), bias)
 
     def _weighted(self, node: Node, x: Node, w: Node, conv: Conv, bias: Node | None) -> None:
         roots = self._values.root[x], self._values.root[w]
@@ -91,10 +91,7 @@ class GemmLowering:
             self._emitter.gemm(name, forward.layer, stage, reads, node, forward.conv)
 
     def _conv_gradient(self, node: Node) -> None:
-        dy, x, w = node.args[:3]
-        assert isinstance(dy, Node)
-        assert isinstance(x, Node)
-        assert isinstance(w, Node)
+        dy, x, w = args_of(node)[:3]
         forward = self.forwards.of_gradient(node, {self._values.root[x], self._values.root[w]})
         if forward is None or forward.conv is None:
             raise ValueError(f"{layer_of(node)}: the gradient of a convolution that never ran")

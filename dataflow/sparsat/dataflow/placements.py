@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch.fx import Node
 
-from sparsat.dataflow.kinds import aten
+from sparsat.dataflow.kinds import args_of, aten
 from sparsat.dataflow.values import PLACEMENTS, Values, shape
 
 
@@ -50,12 +50,10 @@ class Placements:
 
 
 def _part(node: Node) -> _Part:
-    source, size = node.args[:2]
-    dim = int(node.args[2])  # type: ignore[arg-type]
-    start = int(node.args[3])  # type: ignore[arg-type]
-    length = size[dim]  # type: ignore[index]
+    """What `select_backward(gradient, size, dim, index)` or `slice_backward` places."""
+    source, size, dim, start, *rest = args_of(node)
+    start = start + size[dim] if start < 0 else start
     if aten(node) == "select_backward":
-        return _Part(source, dim, start % length, start % length + 1)  # type: ignore[arg-type]
-    start = min(start % length if start < 0 else start, length)
-    stop = start + (shape(source)[dim] - 1) * int(node.args[5]) + 1  # type: ignore[arg-type]
-    return _Part(source, dim, start, stop)  # type: ignore[arg-type]
+        return _Part(source, dim, start, start + 1)
+    step = rest[1]
+    return _Part(source, dim, start, start + (shape(source)[dim] - 1) * step + 1)

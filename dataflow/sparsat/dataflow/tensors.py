@@ -4,11 +4,12 @@ import math
 import operator
 
 import torch
+from torch._functorch._aot_autograd.descriptors import BufferAOTInput, PlainAOTInput
 from torch.fx import Node
 
 from sparsat.dataflow.ir import Role, Tensor
-from sparsat.dataflow.kinds import aten
-from sparsat.dataflow.values import Values, first_tensor, is_backward
+from sparsat.dataflow.kinds import args_of, aten
+from sparsat.dataflow.values import Values, first_tensor, is_backward, unprefixed
 
 BYTES: dict[Role, int] = {
     "activation": 2,
@@ -79,7 +80,7 @@ class Tensors:
         values = self._values
         value = first_tensor(root.meta["val"])
         assert value is not None
-        part = root.args[1] if root.target is operator.getitem else 0
+        part = args_of(root)[1] if root.target is operator.getitem else 0
         if value.dtype == torch.bool:
             return "mask"
         if not (value.is_floating_point() or value.is_complex()):
@@ -93,7 +94,7 @@ class Tensors:
         if root in values.buffer or (part and not is_backward(root)):
             return "statistics"
         if is_backward(root):
-            return "weight gradient" if part and "norm" in aten(root.args[0]) else "gradient"  # type: ignore[arg-type]
+            return "weight gradient" if part and "norm" in aten(args_of(root)[0]) else "gradient"
         return "activation"
 
 
@@ -108,6 +109,6 @@ def gradient_name(parameter: str) -> str:
 def _source_name(root: Node) -> str:
     """A name for a tensor that exists before the step."""
     desc = root.meta.get("desc")
-    if hasattr(desc, "idx"):
+    if isinstance(desc, PlainAOTInput):
         return f"input{desc.idx}"
-    return getattr(desc, "target", root.name).removeprefix("model.")
+    return unprefixed(desc.target) if isinstance(desc, BufferAOTInput) else root.name

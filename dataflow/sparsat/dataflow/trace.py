@@ -1,5 +1,6 @@
 """From a module to the graph of its training step, by AOTAutograd on tensors without storage."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -33,9 +34,8 @@ def trace(model: nn.Module, inputs: Sequence[Any], loss: Loss | None) -> Graph:
     device = next(model.parameters()).device
     fakes = tuple(_fake(value, mode, device) for value in inputs)
     step = _WithLoss(model, loss or default_loss)
-    plain_kernels = (sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False))
     with ExitStack() as stack, _training(model), _layers_noted(model):
-        for context in (*plain_kernels, mode, fx_traceback.preserve_node_meta()):
+        for context in (_plain_kernels(), _quiet(), mode, fx_traceback.preserve_node_meta()):
             stack.enter_context(context)
         return aot_export_joint_with_descriptors(stack, step, fakes).graph_module.graph
 
@@ -81,6 +81,30 @@ def _fake(value: Any, mode: FakeTensorMode, device: torch.device) -> Any:
         return value
     with mode:
         return torch.empty(value.shape, dtype=value.dtype, device=device)
+
+
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """While open, attention and recurrent layers are made of products instead of one kernel."""
+    before = torch.backends.mkldnn.enabled
+    try:
+        torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mkldnn.enabled = before  # type: ignore[assignment]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """While open, a failing trace raises without also printing where inside PyTorch it failed."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.level
+    try:
+        logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch._functorch._aot_autograd.descriptors import (
 )
 from torch.fx import Graph, Node
 
-from sparsat.dataflow.kinds import FACTORIES, aten, is_random, is_view
+from sparsat.dataflow.kinds import FACTORIES, args_of, aten, is_random, is_view
 from sparsat.dataflow.trace import LOSS_LAYER, MODEL
 
 PLACEMENTS = frozenset({"slice_backward", "select_backward"})
@@ -33,6 +33,7 @@ class Values:
         self.root: dict[Node, Node] = {}
         self.constant: set[Node] = set()
         self.parameter: dict[Node, str] = {}
+        self._placeholder: dict[str, Node] = {}
         self.buffer: set[Node] = set()
         self.weight: set[Node] = set()
         self.gradients: dict[str, list[Node]] = defaultdict(list)
@@ -60,30 +61,42 @@ class Values:
     def _classify_input(self, node: Node, canonical: dict[str, str]) -> None:
         desc = node.meta["desc"]
         if isinstance(desc, ParamAOTInput):
-            self.parameter[node] = canonical[_unprefixed(desc.target)]
-            self.weight.add(node)
+            self._classify_parameter(node, canonical[unprefixed(desc.target)])
         elif isinstance(desc, BufferAOTInput):
             self.buffer.add(node)
         elif isinstance(desc, TangentAOTInput):
             self.constant.add(node)
 
+    def _classify_parameter(self, node: Node, name: str) -> None:
+        """Tied parameters are one: their first name and the first node stand for all."""
+        first = self._placeholder.setdefault(name, node)
+        self.root[node] = first
+        self.parameter[first] = name
+        self.weight.add(node)
+
     def _classify_outputs(self, node: Node, canonical: dict[str, str]) -> None:
-        for value, desc in zip(node.args[0], node.meta["desc"], strict=True):  # type: ignore[arg-type]
-            if isinstance(value, Node) and isinstance(desc, GradAOTOutput):
-                if isinstance(desc.grad_of, ParamAOTInput):
-                    name = canonical[_unprefixed(desc.grad_of.target)]
-                    self.gradients[name].append(self.root[value])
+        for value, desc in zip(args_of(node)[0], node.meta["desc"], strict=True):
+            source = desc.grad_of if isinstance(desc, GradAOTOutput) else None
+            if isinstance(value, Node) and isinstance(source, ParamAOTInput):
+                name = canonical[unprefixed(source.target)]
+                self.gradients[name].append(self.root[value])
 
     def _classify_result(self, node: Node) -> None:
         sources = set(node.all_input_nodes)
         if aten(node) in FACTORIES or (sources <= self.constant and not is_random(node)):
             self.constant.add(node)
-        elif not is_backward(node) and sources & self.weight:
-            if sources <= self.weight | self.buffer | self.constant:
-                self.weight.add(node)
+        elif not is_backward(node) and self._of_weights(sources):
+            self.weight.add(node)
+
+    def _of_weights(self, sources: set[Node]) -> bool:
+        known = (self.weight, self.buffer, self.constant)
+        return bool(sources & self.weight) and all(
+            any(source in each for each in known) for source in sources
+        )
 
 
-def _unprefixed(target: str) -> str:
+def unprefixed(target: str) -> str:
+    """The name a parameter or buffer has in the user's module."""
     return target.removeprefix(f"{MODEL}.")
 
 

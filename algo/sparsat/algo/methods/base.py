@@ -29,7 +29,6 @@ class Method:
 
     name: ClassVar[str] = "dense"
     calibrated: ClassVar[bool] = False  # does it wait for `Handle.calibrate`?
-    bp_is_grouped: ClassVar[bool] = True  # is a sparse BP's weight N:M along consecutive outputs?
 
     @classmethod
     def describe(cls) -> str:
@@ -41,11 +40,16 @@ class Method:
         """Axes of the weight whose length must be a multiple of m."""
         return ()
 
+    @property
+    def grouped(self) -> tuple[int, ...]:
+        """Axes along which the operands are N:M: IN for FF's and the final weight, OUT for BP's."""
+        return self.axes
+
     def check(self, pattern: NMPattern) -> None:
         """Raise `ValueError` where the method cannot do `pattern`."""
 
     def stages(self, pattern: NMPattern) -> dict[str, float]:
-        """Share of the dense MACs that an N:M machine does in each stage."""
+        """Share of the dense MACs that an N:M machine does in each stage of a training step."""
         return dict.fromkeys(STAGES, 1.0)
 
     def setup(self, site: Site) -> None:
@@ -119,7 +123,7 @@ class ForwardPruning(Method):
     """FF reads the weight pruned N:M along its inputs; `decay` is the SR-STE term's λ.
 
     The term λ·(1-mask)⊙w pulls pruned entries to zero (Zhou et al. 2021, "Learning N:M fine-grained
-    structured sparse neural networks from scratch", §3.2).
+    structured sparse neural networks from scratch").
     """
 
     decay: float = 0.0
@@ -135,9 +139,8 @@ class ForwardPruning(Method):
         return site.pattern.mask(site.weight, IN)
 
     def weights(self, site: Site) -> Mapping[str, Tensor]:
-        return {"ff": site.weight.masked_fill(~self.mask(site), 0.0)}
+        return {"ff": torch.where(self.mask(site), site.weight, 0.0)}
 
     def adjust_grad(self, site: Site, grad: Tensor, scale: float | Tensor) -> None:
         if self.decay:
-            pruned = site.weight - site.held("ff")
-            grad.add_(pruned.to(grad.dtype) * (self.decay * scale))
+            grad.add_(site.weight - site.held("ff"), alpha=self.decay * float(scale))

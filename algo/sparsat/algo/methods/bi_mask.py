@@ -23,7 +23,6 @@ class BiMask(ForwardPruning):
     """
 
     name: ClassVar[str] = "bi-mask"
-    bp_is_grouped: ClassVar[bool] = False
     decay: float = 2e-4
     search_every: int = 100
     candidates: int = 10
@@ -32,6 +31,11 @@ class BiMask(ForwardPruning):
     @property
     def axes(self) -> tuple[int, ...]:
         return (IN, OUT)
+
+    @property
+    def grouped(self) -> tuple[int, ...]:
+        """Along outputs only in the order of the permutation."""
+        return (IN,)
 
     def stages(self, pattern: NMPattern) -> dict[str, float]:
         return {"FF": pattern.density, "BP": pattern.density, "WU": 1.0}

@@ -56,7 +56,7 @@ class Magnitude(Fixed):
 @dataclass(frozen=True)
 class ASP(Magnitude):
     """Dense training, one magnitude mask, the same training again under it (Mishra et al. 2021,
-    "Accelerating sparse deep neural networks", §4); prepare the densely trained model.
+    "Accelerating sparse deep neural networks"); prepare the densely trained model.
 
     The optional channel permutation search of that recipe is left out.
     """

@@ -25,10 +25,12 @@ class MaskLLM(Method):
 
     Each group has one logit per candidate mask; training multiplies the weight by the mixture
     softmax((κπ + Gumbel noise)/τ) of candidates, κ rising and τ falling linearly over
-    `total_steps`; evaluation and `final` use the likeliest candidate. `prior` raises the logits of
-    the candidates close to a given mask, by `prior_strength` standard deviations per shared entry;
-    imported masks act as a prior too, which is how masks move to a downstream task. "sparsegpt"
-    gives only its mask: weights stay. `penalty` is the weight of -Σ‖w⊙mask‖², falling to 0.
+    `total_steps`; this is dense arithmetic. Evaluation and `final` use the likeliest candidate.
+
+    `prior` raises the logits of the candidates close to a given mask, by `prior_strength` standard
+    deviations per shared entry; imported masks take its place, which is how masks move to a
+    downstream task. "sparsegpt" gives only its mask: weights stay. `norm_penalty` weighs the term
+    -Σ‖w⊙mask‖² of the loss, and falls to 0.
 
     Only the logits train: `Handle.parameters()`. They are not in the model's state_dict, and
     `DistributedDataParallel` does not synchronise them.
@@ -63,10 +65,6 @@ class MaskLLM(Method):
                 f"pattern is {pattern}: {candidates} candidate masks per group; "
                 f"allowed: up to {MAX_CANDIDATES}"
             )
-
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        """Of the finished layer; learning the mask is dense arithmetic."""
-        return {"FF": pattern.density, "BP": 1.0, "WU": 1.0}
 
     def setup(self, site: Site) -> None:
         site.hold("candidates", _candidates(site.pattern).to(site.weight.device))

@@ -74,8 +74,8 @@ def mvue(a: Tensor, pattern: NMPattern) -> Tensor:
     """Unbiased N:M sparsification along the last axis: E[result] = a, entry by entry.
 
     Each group draws `n_keep` entries without replacement, with chances proportional to |a|, and
-    keeps them as a/p, p the chance of being drawn (§4: 1:2 is of minimal variance; more entries
-    by this rule are the paper's approximation).
+    keeps them as a/p, p the chance of being drawn (Chmiel et al. 2023; of minimal variance for
+    one kept entry, the paper's approximation for more).
     """
     groups = a.unflatten(-1, (-1, pattern.m))
     size = groups.abs().float()

@@ -7,7 +7,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..patterns import NMPattern
 from ..sites import Site
 from .base import IN, Method
 
@@ -16,12 +15,12 @@ GRANULARITIES = ("nm", "unstructured", "channel")
 
 @dataclass(frozen=True)
 class PDP(Method):
-    """PDP (Cho et al. 2023, "PDP: parameter-free differentiable pruning is all you need", §3).
+    """PDP (Cho et al. 2023, "PDP: parameter-free differentiable pruning is all you need").
 
     Training uses m ⊙ w, m = σ((w² - t²)/τ), t halfway between the smallest magnitude to keep and
     the largest to prune, a constant recomputed every step. The first `dense_fraction` of
     `total_steps` is dense; over the next `ramp_fraction` the pruned share rises to the target.
-    Evaluation and `final` use the hard mask, m ≥ ½.
+    Training is dense arithmetic; evaluation and `final` use the hard mask, m ≥ ½.
 
     `granularity`: "nm" (t per group along inputs; the kept count falls from m to n_keep),
     "unstructured" (t per layer, budgets from one magnitude sort over all layers when the ramp
@@ -50,11 +49,6 @@ class PDP(Method):
     @property
     def axes(self) -> tuple[int, ...]:
         return (IN,) if self.granularity == "nm" else ()
-
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        """Of the finished layer; training itself is dense arithmetic."""
-        ff = 1.0 if self.granularity == "unstructured" else pattern.density
-        return {"FF": ff, "BP": 1.0, "WU": 1.0}
 
     def setup(self, site: Site) -> None:
         site.hold("budget", torch.tensor(1.0 - site.pattern.density))

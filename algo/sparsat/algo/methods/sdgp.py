@@ -27,7 +27,6 @@ class SDGP(Method):
     """
 
     name: ClassVar[str] = "sdgp"
-    bp_is_grouped: ClassVar[bool] = False
     rule: str = "rescaled"
 
     def __post_init__(self) -> None:
@@ -37,6 +36,10 @@ class SDGP(Method):
     @property
     def axes(self) -> tuple[int, ...]:
         return (OUT,)
+
+    @property
+    def grouped(self) -> tuple[int, ...]:
+        return ()
 
     def stages(self, pattern: NMPattern) -> dict[str, float]:
         return {"FF": 1.0, "BP": pattern.density, "WU": 1.0}

@@ -18,7 +18,7 @@ class STE(ForwardPruning):
 
 @dataclass(frozen=True)
 class SRSTE(ForwardPruning):
-    """STE with the decay of pruned entries (Zhou et al. 2021, §3.2; their default λ)."""
+    """STE with the decay of pruned entries (Zhou et al. 2021; their default λ)."""
 
     name: ClassVar[str] = "sr-ste"
     decay: float = 2e-4

@@ -1,6 +1,5 @@
 """Transposable masks: one mask, N:M along inputs and along outputs at once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._kernels import use_threads
+from .._kernels import run_split
 from ..patterns import NMPattern
 from ..sites import Site
 from .base import IN, OUT, ForwardPruning
@@ -19,7 +18,7 @@ SEARCHES = ("greedy", "exact")
 
 @dataclass(frozen=True)
 class Transposable(ForwardPruning):
-    """Transposable masks by STE (Hubara et al. 2021, "Accelerated sparse neural training", §3).
+    """Transposable masks by STE (Hubara et al. 2021, "Accelerated sparse neural training").
 
     Every m×m block of (outputs, inputs) keeps at most `n_keep` entries per row and column, so w and
     wᵀ are both N:M. `search`: "greedy" (the paper's 2-approximation) or "exact" (maximal Σ|w|).
@@ -51,9 +50,6 @@ class Transposable(ForwardPruning):
     def mask(self, site: Site) -> Tensor:
         return site.held("mask")
 
-    def weights(self, site: Site) -> Mapping[str, Tensor]:
-        return {"ff": site.weight.masked_fill(~self.mask(site), 0.0)}
-
 
 def transposable_mask(w: Tensor, pattern: NMPattern, search: str = "exact") -> Tensor:
     """Bool mask [out, in, ...] with at most `n_keep` True per row and column of every m×m block."""
@@ -65,17 +61,17 @@ def transposable_mask(w: Tensor, pattern: NMPattern, search: str = "exact") -> T
     blocks = tiles.permute(0, 2, 4, 1, 3)
     flat = blocks.reshape(-1, m, m).double().cpu().contiguous().numpy()
     kept = np.zeros(flat.shape, np.bool_)
-    use_threads(w.numel() * pattern.n_keep * m)
-    (_exact if search == "exact" else _greedy)(flat, kept, pattern.n_keep)
+    kernel = _exact if search == "exact" else _greedy
+    run_split(kernel, len(flat), w.numel() * pattern.n_keep * m, flat, kept, pattern.n_keep)
     mask = torch.from_numpy(kept).to(w.device).reshape(blocks.shape)
     return mask.permute(0, 3, 1, 4, 2).reshape(w.shape)
 
 
-@numba.njit(parallel=True, cache=True)
-def _greedy(blocks, kept, n_keep):
+@numba.njit(nogil=True, cache=True)
+def _greedy(first, last, blocks, kept, n_keep):
     """Visit entries by falling magnitude; keep where row and column still have room."""
-    count, m, _ = blocks.shape
-    for b in numba.prange(count):
+    m = blocks.shape[1]
+    for b in range(first, last):
         rows, cols = np.zeros(m, np.int64), np.zeros(m, np.int64)
         for entry in np.argsort(-blocks[b].copy().reshape(-1), kind="mergesort"):
             i, j = entry // m, entry % m
@@ -85,15 +81,15 @@ def _greedy(blocks, kept, n_keep):
                 cols[j] += 1
 
 
-@numba.njit(parallel=True, cache=True)
-def _exact(blocks, kept, n_keep):
+@numba.njit(nogil=True, cache=True)
+def _exact(first, last, blocks, kept, n_keep):
     """Maximum-weight selection: augment along the best path from a free row to a free column."""
-    for b in numba.prange(len(blocks)):
+    for b in range(first, last):
         while _augment(blocks[b], kept[b], n_keep):
             pass
 
 
-@numba.njit(cache=True)
+@numba.njit(nogil=True, cache=True)
 def _augment(weight, kept, n_keep):
     """Add one entry by the alternating path of largest gain; False where no path gains.
 

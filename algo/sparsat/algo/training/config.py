@@ -3,17 +3,11 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sparsat.algo import NMPattern
+from sparsat.algo.methods import METHODS
 from sparsat.algo.training.errors import TrainError
 
 NUMERICS = ("torch", "sat")
-
-
-def check_method(name: str) -> None:
-    """Raise `TrainError` that lists the known methods where `name` is not one."""
-    from sparsat.algo.methods import METHODS
-
-    if name not in METHODS:
-        raise TrainError(f"unknown method {name!r}: known are {', '.join(METHODS)}")
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,12 @@ class RunConfig:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise TrainError(f"unknown method {self.method!r}: known are {', '.join(METHODS)}")
+        try:
+            NMPattern.parse(self.pattern)
+        except ValueError as error:
+            raise TrainError(f"pattern {self.pattern!r}: {error}") from None
         if self.numerics not in NUMERICS:
             raise TrainError(f"numerics is {self.numerics!r}; known are {', '.join(NUMERICS)}")
         if self.steps is not None and self.steps < 1:
@@ -55,4 +55,4 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, equal for equal runs."""
         values = asdict(self)
-        return values | {"pattern": None} if self.method == "dense" else values
+        return values | {"pattern": None, "decay": None} if self.method == "dense" else values

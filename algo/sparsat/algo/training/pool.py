@@ -7,11 +7,14 @@ run loses at most what it did since its last checkpoint, however its worker dies
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Literal
+
+import torch
 
 from sparsat.algo.training.config import RunConfig
 from sparsat.algo.training.run import Progress, Run, pick_device, set_up_torch
@@ -99,18 +102,25 @@ class _Worker:
 
 
 def _serve(pipe: Connection, root: Path, device: str, threads: int) -> None:
-    """Body of a worker: train every config that arrives."""
+    """Body of a worker: train every config that arrives, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     chosen = pick_device(device)
     set_up_torch(chosen, threads)
-    while True:
-        config = pipe.recv()
+    with suppress(BrokenPipeError, ConnectionResetError, EOFError):
+        while True:
+            pipe.send(_train(pipe.recv(), root, chosen, pipe))
 
-        def watch(progress: Progress, run: str = config.folder) -> None:
-            pipe.send(Event(run, "progress", progress))
 
-        try:
-            Run(config, root, chosen, watch).execute(resume=True)
-            pipe.send(Event(config.folder, "done"))
-        except (ValueError, OSError) as error:
-            pipe.send(Event(config.folder, "failed", message=str(error)))
+def _train(config: RunConfig, root: Path, device: torch.device, pipe: Connection) -> Event:
+    """Train one config, telling of every step; how it ended."""
+
+    def watch(progress: Progress) -> None:
+        pipe.send(Event(config.folder, "progress", progress))
+
+    try:
+        Run(config, root, device, watch).execute(resume=True)
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except (ValueError, OSError) as error:
+        return Event(config.folder, "failed", message=str(error))
+    return Event(config.folder, "done")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -72,6 +72,25 @@ def is_finished(folder: Path) -> bool:
     return (folder / "result.json").exists()
 
 
+def folder_state(config: RunConfig, root: Path) -> Literal["empty", "unfinished", "finished"]:
+    """What `root` holds of the run of `config`; a run without a checkpoint counts as empty.
+
+    Raises `TrainError` where its folder holds a run with other settings.
+    """
+    folder = root / config.folder
+    done = is_finished(folder)
+    if not (done or (folder / "checkpoint.pt").exists()):
+        return "empty"
+    wanted, stored = config.to_dict(), stored_config(folder) or {}
+    changed = [key for key in wanted if stored.get(key) != wanted[key]]
+    if changed:
+        raise TrainError(
+            f"{folder} holds a run with another {', '.join(changed)}:"
+            " choose another --out or delete it"
+        )
+    return "finished" if done else "unfinished"
+
+
 class Run:
     """A run of `config` in `root/config.folder`; `execute` trains or goes on training.
 
@@ -117,24 +136,16 @@ class Run:
 
     def _open(self, resume: bool) -> dict[str, Any] | None:
         """Claim the folder; the saved state to go on from, None for a fresh start."""
-        config, stored = self.config.to_dict(), stored_config(self.folder)
-        if stored is None:
-            write_json(self.folder / "config.json", config)
-            return None
-        if stored != config:
-            changed = [k for k in config if stored.get(k) != config[k]]
-            raise TrainError(
-                f"{self.folder} holds a run with another {', '.join(changed)}:"
-                " choose another --out or delete it"
-            )
-        file = self.folder / "checkpoint.pt"
-        if is_finished(self.folder) or not file.exists():
+        state = folder_state(self.config, self.root)
+        if state == "empty":
+            write_json(self.folder / "config.json", self.config.to_dict())
+        if state != "unfinished":
             return None
         if not resume:
             raise TrainError(
                 f"{self.folder} holds an unfinished run: add --resume or choose another --out"
             )
-        return checkpoint.load(file, self.device)
+        return checkpoint.load(self.folder / "checkpoint.pt", self.device)
 
     def _build(self, saved: dict[str, Any] | None) -> None:
         """Make model, method, optimizer and log, or put them back as they were saved."""
@@ -214,7 +225,7 @@ class Run:
         if not math.isfinite(value):
             raise TrainError(
                 f"loss is {value} at step {self.step} of {self.folder}: lower --lr"
-                " (the last checkpoint is intact)"
+                " (finished epochs are in its log and checkpoint)"
             )
         self.macs += self.cost.step(self.handle.stages)
         self.optimization.step(loss, self.step)

@@ -15,7 +15,7 @@ from sparsat.algo.training.errors import TrainError
 from sparsat.algo.training.files import write_atomic, write_json
 from sparsat.algo.training.plan import plan_for
 from sparsat.algo.training.pool import Event, run_jobs
-from sparsat.algo.training.run import is_finished
+from sparsat.algo.training.run import folder_state, is_finished
 from sparsat.algo.training.table import Finished, Table, build
 
 
@@ -51,14 +51,26 @@ def sweep(
     names = {c.folder for c in first}
     first += [d for d in _dense_of(later) if d.folder not in names]
     failures: dict[str, str] = {}
-    for batch in (first, later):
-        todo = [c for c in batch if c.folder not in failures]
-        failures |= run_jobs(todo, root, device=device, jobs=jobs, threads=threads, watch=watch)
+    for batch in _unfinished(first, root, watch), _unfinished(later, root, watch):
+        failures |= run_jobs(batch, root, device=device, jobs=jobs, threads=threads, watch=watch)
     if failures:
         name, message = next(iter(failures.items()))
         more = f" (and {len(failures) - 1} more runs failed)" if len(failures) > 1 else ""
         raise TrainError(f"{name}: {message}{more}")
-    return report(configs, root)
+    return report(configs, root, root)
+
+
+def _unfinished(
+    configs: Sequence[RunConfig], root: Path, watch: Callable[[Event], None]
+) -> list[RunConfig]:
+    """The runs still to do; finished ones are told to `watch` at once."""
+    todo = []
+    for config in configs:
+        if folder_state(config, root) == "finished":
+            watch(Event(config.folder, "done", message="finished before"))
+        else:
+            todo.append(config)
+    return todo
 
 
 def _dense_of(configs: Sequence[RunConfig]) -> list[RunConfig]:
@@ -67,12 +79,12 @@ def _dense_of(configs: Sequence[RunConfig]) -> list[RunConfig]:
     return list({d.folder: d for d in dense}.values())
 
 
-def report(configs: Sequence[RunConfig], root: Path) -> Table:
-    """Table and curves of the finished runs of `configs`, written into `root`."""
+def report(configs: Sequence[RunConfig], root: Path, folder: Path) -> Table:
+    """Table and curves of the finished runs of `configs` in `root`, written into `folder`."""
     task = task_class(configs[0].task)
     runs = [Finished.read(root / c.folder) for c in configs if is_finished(root / c.folder)]
     table = build(task, runs)
-    write_json(root / "table.json", render.to_json(table))
-    write_atomic(root / "table.md", render.document(table))
-    curves.draw(root / "curves.html", task, runs)
+    write_json(folder / "table.json", render.to_json(table))
+    write_atomic(folder / "table.md", render.document(table))
+    curves.draw(folder / "curves.html", task, runs)
     return table
