@@ -6,7 +6,7 @@ form, so the best point is found by trying all; no bound is needed to prove it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.config import GROUP_SIZES, SATConfig
@@ -38,7 +38,7 @@ class Mapping:
     cycles: int
 
 
-@lru_cache(maxsize=None)
+@cache
 def best_mapping(
     config: SATConfig,
     policy: Policy,
@@ -67,9 +67,7 @@ def best_mapping(
     return found
 
 
-def _interleaves(
-    config: SATConfig, policy: Policy, n: int, m: int
-) -> Iterator[tuple[int, int]]:
+def _interleaves(config: SATConfig, policy: Policy, n: int, m: int) -> Iterator[tuple[int, int]]:
     legal = [
         (ir, is_)
         for ir in range(1, config.a_regs // m + 1)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from sparsat.dataflow.ir import Conv, Layer, MatMul, Op, Step, Update, Vector
-from sparsat.dataflow.products import Gemm, backward, forward, product, weight_gradient
 from sparsat.dataflow.mapping import Mapping, Policy, best_mapping
+from sparsat.dataflow.products import Gemm, backward, forward, product, weight_gradient
 from sparsat.dataflow.program import Engine, Program, Sem
 from sparsat.dataflow.tiling import Piece, cut
 from sparsat.hw.array_op import Dataflow, Order

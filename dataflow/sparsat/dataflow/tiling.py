@@ -37,9 +37,9 @@ class Halves:
 
     @classmethod
     def of(cls, config: SATConfig) -> "Halves":
-        return cls(*(x * 512 for x in (
-            config.a_scratch_kib, config.b_scratch_kib, config.c_scratch_kib
-        )))
+        return cls(
+            *(x * 512 for x in (config.a_scratch_kib, config.b_scratch_kib, config.c_scratch_kib))
+        )
 
 
 def cut(config: SATConfig, gemm: Gemm, b_bytes: int) -> list[Piece]:
