@@ -4,8 +4,9 @@ The search space of one product is small (some hundred points), and the array's 
 form, so the best point is found by trying all; no bound is needed to prove it.
 """
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
@@ -37,6 +38,23 @@ class Mapping:
     ops: tuple[ArrayOp, ...]
     cycles: int
 
+    def slots(self, config: SATConfig) -> int:
+        """Those of the cycles in which the cells have a slot to compute."""
+        return sum(op.tiles * op.groups * op.period(config) for op in self.ops)
+
+    def draining(self, config: SATConfig) -> int:
+        """Those of the cycles that pass in tiles whose sums leave more slowly than they come."""
+        return sum(op.tiles * _drain(config, op) for op in self.ops if _drains(config, op))
+
+
+def _drain(config: SATConfig, op: ArrayOp) -> int:
+    return (config.rows + op.resume) * op.interleave
+
+
+def _drains(config: SATConfig, op: ArrayOp) -> bool:
+    """Whether the sums of a tile leave more slowly than the next tile computes."""
+    return op.dataflow is Dataflow.OS and _drain(config, op) > op.groups * op.period(config)
+
 
 @cache
 def best_mapping(
@@ -55,11 +73,10 @@ def best_mapping(
     """
     patterns = [pattern] if pattern else [(m, m) for m in GROUP_SIZES if m <= config.m_max]
     candidates = (
-        mapping
+        _map(config, shape, products, (dataflow, n, m, ir, is_), order, resume)
         for n, m in patterns
         for dataflow in policy.dataflows
         for ir, is_ in _interleaves(config, policy, n, m)
-        for mapping in _map(config, shape, products, (dataflow, n, m, ir, is_), order, resume)
     )
     found = min(candidates, key=lambda mapping: mapping.cycles, default=None)
     if found is None:
@@ -81,24 +98,35 @@ def _interleaves(config: SATConfig, policy: Policy, n: int, m: int) -> Iterator[
     return iter(legal)
 
 
-def _map(config, shape, products, choice, order, resume) -> Iterator[Mapping]:
+def _map(
+    config: SATConfig,
+    shape: tuple[int, int, int],
+    products: int,
+    choice: tuple[Dataflow, int, int, int, int],
+    order: Order,
+    resume: bool,
+) -> Mapping:
+    """The mapping of one choice of dataflow, n, m, ir and is_."""
     p, q, k = shape
     dataflow, n, m, ir, is_ = choice
     groups = -(-k // m)
     blocks_q = -(-q // (config.cols * is_))
-    fields = dict(n=n, m=m, ir=ir, is_=is_, a_order=order, b_order=order)
-    if dataflow is Dataflow.OS:
-        blocks_p = -(-p // (config.rows * ir))
-        tiles = blocks_p * blocks_q * products
-        op = ArrayOp(dataflow=dataflow, groups=groups, tiles=tiles, resume=resume, **fields)
-        ops: tuple[ArrayOp, ...] = (op,)
-    else:
+    op = ArrayOp(
+        dataflow=dataflow,
+        n=n,
+        m=m,
+        ir=ir,
+        is_=is_,
+        groups=groups,
+        tiles=-(-p // (config.rows * ir)) * blocks_q * products,
+        a_order=order,
+        b_order=order,
+        resume=resume,
+    )
+    ops: tuple[ArrayOp, ...] = (op,)
+    if dataflow is Dataflow.WS:
+        first = replace(op, groups=-(-p // ir), tiles=blocks_q * products)
         passes = -(-groups // config.rows)
-        slots, tiles = -(-p // ir), blocks_q * products
-        ops = tuple(
-            ArrayOp(
-                dataflow=dataflow, groups=slots, tiles=tiles, resume=resume or number > 0, **fields
-            )
-            for number in range(passes)
-        )
-    yield Mapping(dataflow, n, m, ir, is_, ops, sum(array_cycles(config, op) for op in ops))
+        ops = (first, *[replace(first, resume=True)] * (passes - 1))
+    cycles = sum(count * array_cycles(config, op) for op, count in Counter(ops).items())
+    return Mapping(dataflow, n, m, ir, is_, ops, cycles)

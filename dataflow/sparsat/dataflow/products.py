@@ -7,10 +7,12 @@
 | WU    | X or dY, transposed | the other one          | (n, h, w)       |
 
 Channels are padded to whole groups in memory. A stride s > 1 in BP splits the outputs into s·s
-phases, each a convolution with its own taps, so that no inserted zero is ever multiplied.
+phases, each a convolution with its own taps, so that no inserted zero is ever multiplied. Spatial
+padding is multiplied and counted, in BP that of dY: there the products of all phases are those of
+the convolution where the stride divides its input, and may differ by a row or column elsewhere.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparsat.dataflow.ir import Conv, MatMul
 
@@ -44,6 +46,10 @@ class Gemm:
     rows: int
     halo_bytes: int
     macs: int
+
+    def swapped(self) -> "Gemm":
+        """Cᵀ = Bᵀ · Aᵀ: the same products with rows and columns exchanged."""
+        return replace(self, p=self.q, q=self.p, a_bytes=self.b_bytes, b_bytes=self.a_bytes)
 
 
 def forward(conv: Conv) -> list[Gemm]:
@@ -82,7 +88,6 @@ def backward(conv: Conv) -> list[Gemm]:
         if (taps_y := _taps(conv.kh, sy, conv.dilation[0], conv.padding[0], y))
         and (taps_x := _taps(conv.kw, sx, conv.dilation[1], conv.padding[1], x))
     ]
-    total = sum(h * w * taps for h, w, taps in phases)
     return [
         Gemm(
             p=conv.n * h * w,
@@ -97,7 +102,7 @@ def backward(conv: Conv) -> list[Gemm]:
             images=conv.n,
             rows=h,
             halo_bytes=(conv.kh - 1) * conv.dilation[0] * row_bytes,
-            macs=conv.macs * h * w * taps // total,
+            macs=conv.n * h * w * taps * conv.ci * (conv.co // conv.groups),
         )
         for h, w, taps in phases
         if h and w
@@ -105,14 +110,14 @@ def backward(conv: Conv) -> list[Gemm]:
 
 
 def weight_gradient(conv: Conv) -> list[Gemm]:
-    """dW = Xᵀ · dY: rows are (kh, kw, ci). `swapped` gives the other orientation."""
+    """dW = Xᵀ · dY: rows are (kh, kw, ci). `swapped()` gives the other orientation."""
     ci, co = _padded(conv.ci // conv.groups), _padded(conv.co // conv.groups)
     rows = conv.kh * conv.kw * ci
     return [
         Gemm(
             p=rows,
             q=co,
-            k=conv.n * _padded(conv.oh * conv.ow) if conv.oh * conv.ow > 1 else _padded(conv.n),
+            k=conv.n * conv.oh * conv.ow,
             repeat=conv.groups,
             a_bytes=conv.n * conv.h * conv.w * ci * HALF,
             b_bytes=conv.n * conv.oh * conv.ow * co * HALF,

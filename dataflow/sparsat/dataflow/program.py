@@ -9,9 +9,9 @@ import numpy as np
 class Engine(IntEnum):
     """Who runs an instruction. Each takes its own in order; semaphores order them between engines.
 
-    LOAD and STORE move lines between memory and scratchpads, EXEC runs the array, UPDATE streams
-    weights through the update engine, VECTOR streams activations through the vector engine, SORE
-    prunes weights on their way into the scratchpad.
+    LOAD and STORE move lines between memory and scratchpads (LOAD through the N:M pruner where
+    weights are pruned on their way), EXEC runs the array, UPDATE streams weights through the update
+    engine, VECTOR streams activations through the vector engine.
     """
 
     LOAD = 0
@@ -24,52 +24,57 @@ class Engine(IntEnum):
 class Sem(IntEnum):
     """Semaphores: how many times something has happened that nobody has waited for yet."""
 
-    A_FULL = 0
-    A_FREE = 1
-    B_FULL = 2
-    B_FREE = 3
-    C_FULL = 4
-    C_FREE = 5
-    LOADED = 6
-    DONE = 7
+    FULL = 0
+    """Operands of a piece are in their halves of the A and B scratchpads."""
+    FREE = 1
+    """The array is done with such a pair of halves."""
+    C_FULL = 2
+    C_FREE = 3
+    DONE = 4
+    """Results that something later waits for are in memory."""
 
 
-START = {Sem.A_FREE: 2, Sem.B_FREE: 2, Sem.C_FREE: 2}
+START = {Sem.FREE: 2, Sem.C_FREE: 2}
 """Semaphores that start above 0: both halves of each scratchpad are free."""
 
 COLUMNS = ("engine", "lines", "cycles", "wait", "signal", "op")
 
 
+def instruction(
+    engine: Engine,
+    *,
+    lines: int = 0,
+    cycles: int = 0,
+    wait: tuple[Sem, ...] = (),
+    signal: tuple[Sem, ...] = (),
+) -> list[int]:
+    """A row of a program: all `COLUMNS` but the last, which op it belongs to."""
+    return [int(engine), lines, cycles, mask(*wait), mask(*signal)]
+
+
+def mask(*sems: Sem) -> int:
+    return sum(1 << sem for sem in sems)
+
+
 @dataclass
 class Program:
-    """Instructions as columns, in program order.
+    """Instructions in program order, an array [instructions, COLUMNS] for each operation.
 
     `lines` are memory lines moved, `cycles` the time an instruction takes at least, `wait` and
     `signal` masks of `Sem`, `op` the index of the operation it belongs to.
     """
 
-    columns: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    parts: list[np.ndarray] = field(default_factory=list)
 
-    def add(
-        self,
-        engine: Engine,
-        op: int,
-        *,
-        lines: int = 0,
-        cycles: int = 0,
-        wait: tuple[Sem, ...] = (),
-        signal: tuple[Sem, ...] = (),
-    ) -> None:
-        row = (engine, lines, cycles, _mask(wait), _mask(signal), op)
-        for column, value in zip(self.columns.values(), row, strict=True):
-            column.append(int(value))
+    def add(self, rows: np.ndarray) -> None:
+        """Append the instructions of the next operation, [instructions, COLUMNS but the last]."""
+        op = np.full((len(rows), 1), len(self.parts), np.int64)
+        self.parts.append(np.hstack([rows, op]))
 
     def __len__(self) -> int:
-        return len(self.columns["op"])
+        return sum(len(part) for part in self.parts)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {name: np.array(column, np.int64) for name, column in self.columns.items()}
-
-
-def _mask(sems: tuple[Sem, ...]) -> int:
-    return sum(1 << sem for sem in sems)
+        """Each column as an array of int64."""
+        rows = np.concatenate(self.parts) if self.parts else np.empty((0, len(COLUMNS)), np.int64)
+        return {name: np.ascontiguousarray(rows[:, i]) for i, name in enumerate(COLUMNS)}

@@ -1,11 +1,23 @@
 """From a captured step to a program, under a named policy."""
 
-from dataclasses import dataclass
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from sparsat.dataflow.ir import Conv, Layer, MatMul, Op, Step, Update, Vector
 from sparsat.dataflow.mapping import Mapping, Policy, best_mapping
-from sparsat.dataflow.products import Gemm, backward, forward, product, weight_gradient
-from sparsat.dataflow.program import Engine, Program, Sem
+from sparsat.dataflow.products import (
+    HALF,
+    SINGLE,
+    Gemm,
+    backward,
+    forward,
+    product,
+    weight_gradient,
+)
+from sparsat.dataflow.program import COLUMNS, Engine, Program, Sem, instruction, mask
 from sparsat.dataflow.tiling import Piece, cut
 from sparsat.hw.array_op import Dataflow, Order
 from sparsat.hw.config import SATConfig
@@ -13,6 +25,11 @@ from sparsat.hw.config import SATConfig
 BOTH = (Dataflow.OS, Dataflow.WS)
 MASTER_BYTES = 8
 """FP32 master weight and momentum."""
+PIECES = (1, 8, 24)
+"""Into how many pieces at least a GEMM is cut: the fastest of these is taken."""
+LATENCY = 60
+"""A guess at the memory's latency in cycles, for choosing among them."""
+WAIT, SIGNAL = COLUMNS.index("wait"), COLUMNS.index("signal")
 
 
 @dataclass(frozen=True)
@@ -38,13 +55,30 @@ SCHEDULES = {
 
 
 @dataclass(frozen=True)
+class Block:
+    """The instructions of one GEMM operation, and what the array does in them.
+
+    `rows` are those of a `Program`. `macs` are products of kept values, `dense_macs` of all,
+    `mapping` is that of the piece that takes longest, `slots` and
+    `draining` are sums of `Mapping.slots` and `Mapping.draining`.
+    """
+
+    rows: np.ndarray
+    mapping: Mapping
+    macs: int
+    dense_macs: int
+    slots: int
+    draining: int
+
+
+@dataclass(frozen=True)
 class Plan:
-    """How one operation runs: its mapping (of its largest piece) and useful multiplications."""
+    """How one operation runs. `joined`: the next one starts without waiting for its results."""
 
     op: Op
-    pattern: tuple[int, int] | None
-    mapping: Mapping | None
-    macs: int
+    pattern: tuple[int, int] | None = None
+    block: Block | None = None
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,14 +92,27 @@ class Scheduled:
 def schedule_step(
     config: SATConfig, step: Step, schedule: Schedule, pattern: tuple[int, int] | None
 ) -> Scheduled:
-    """Schedule every operation of `step`; `pattern` is (n, m), None for dense training."""
-    builder = _Builder(config, schedule, pattern, {layer.name: layer for layer in step.layers})
+    """Schedule every operation of `step`; `pattern` is (n, m), None for dense training.
+
+    ValueError where the pattern or a layer does not fit the machine.
+    """
+    if pattern and pattern[1] > config.m_max:
+        raise ValueError(
+            f"pattern {pattern[0]}:{pattern[1]} does not fit config {config.name}: "
+            f"its groups hold at most {config.m_max} values"
+        )
+    builder = _Builder(config, schedule, pattern, step.layer)
     for op in step.ops:
-        builder.add(op)
-    return Scheduled(builder.program, builder.plans)
+        try:
+            builder.add(op)
+        except ValueError as error:
+            raise ValueError(f"{op.name} does not fit config {config.name}: {error}") from None
+    return Scheduled(builder.program(), builder.plans)
 
 
 class _Builder:
+    """Plans and instructions, operation by operation; equal operations are scheduled once."""
+
     def __init__(
         self,
         config: SATConfig,
@@ -74,130 +121,147 @@ class _Builder:
         layers: dict[str, Layer],
     ):
         self.config, self.schedule, self.pattern, self.layers = config, schedule, pattern, layers
-        self.line = config.axi_bits // 8 * config.channels
-        self.program = Program()
+        self.parts: list[np.ndarray] = []
         self.plans: list[Plan] = []
+        self.unwaited: set[str] = set()  # tensors that operations nobody waited for write
+        self.blocks: dict[tuple, Block] = {}
+
+    def program(self) -> Program:
+        program = Program()
+        for rows in self.parts:
+            program.add(rows)
+        return program
 
     def add(self, op: Op) -> None:
         match op.work:
-            case Vector():
-                self._vector(op, op.work)
-            case Update():
-                self._update(op, op.work)
+            case Vector() as work:
+                lines = self._lines(work.bytes_read) + self._lines(work.bytes_written)
+                self._alone(instruction(Engine.VECTOR, lines=lines), Plan(op))
+            case Update() as work:
+                self._alone(self._update(op, work), Plan(op, self._pattern_of(op)))
             case Conv() | MatMul():
                 self._gemm(op)
 
-    def _vector(self, op: Op, work: Vector) -> None:
-        lines = self._lines(work.bytes_read) + self._lines(work.bytes_written)
-        self._alone(Engine.VECTOR, op, lines, 0)
+    def _update(self, op: Op, work: Update) -> list[int]:
+        """Stream gradient, master and momentum in; master, momentum and the operands out."""
+        moved = SINGLE + MASTER_BYTES + MASTER_BYTES
+        lines = self._lines(round(work.elements * (moved + self._operand_bytes(op, work))))
+        cycles = -(-work.elements // self.config.wuve_lanes)
+        return instruction(Engine.UPDATE, lines=lines, cycles=cycles)
 
-    def _update(self, op: Op, work: Update) -> None:
-        """Stream gradient, master and momentum in; master, momentum and the operand forms out."""
-        out = MASTER_BYTES + self._weight_bytes(op) * work.elements / work.elements
-        lines = self._lines(int(work.elements * (4 + MASTER_BYTES + out)))
-        self._alone(Engine.UPDATE, op, lines, -(-work.elements // self.config.wuve_lanes))
-
-    def _weight_bytes(self, op: Op) -> float:
-        """Bytes per weight of what the update writes for the GEMMs."""
-        pattern = self._pattern(op.layer)
+    def _operand_bytes(self, op: Op, work: Update) -> float:
+        """Bytes per weight of what the update writes for the GEMMs: W, or packed Wf and Wb."""
+        pattern = self._pattern_of(op) if work.prunable else None
         if pattern is None or not self.schedule.pregenerate:
-            return 2.0
+            return HALF
         return 2 * _packed_bytes(pattern)
 
-    def _alone(self, engine: Engine, op: Op, lines: int, cycles: int) -> None:
+    def _alone(self, row: list[int], plan: Plan) -> None:
         """An instruction that starts when all before it is done."""
-        index = len(self.plans)
-        wait = (Sem.DONE,) if index else ()
-        self.program.add(engine, index, lines=lines, cycles=cycles, wait=wait, signal=(Sem.DONE,))
-        self.plans.append(Plan(op, None, None, 0))
+        rows = np.array([row], np.int64)
+        rows[-1, SIGNAL] |= mask(Sem.DONE)
+        self._append(rows, plan)
 
     def _gemm(self, op: Op) -> None:
-        index = len(self.plans)
-        pattern = self._pattern(op.layer) if op.stage in ("FF", "BP") else None
-        gemms = _gemms(op)
-        if op.stage == "WU":
-            gemms = min((gemms, [_swapped(g) for g in gemms]), key=self._cycles_of)
-        pieces = [
-            (piece, self._map(piece, gemm, pattern), gemm)
-            for gemm in gemms
-            for piece in cut(self.config, gemm, self._b_bytes(gemm, pattern))
-        ]
-        for number, (piece, mapping, gemm) in enumerate(pieces):
-            self._emit(index, piece, mapping, gemm, pattern, number, len(pieces))
-        macs = sum(gemm.macs for gemm in gemms)
-        largest = max((mapping for _, mapping, _ in pieces), key=lambda m: m.cycles)
-        n, m = pattern or (1, 1)
-        self.plans.append(Plan(op, pattern, largest, macs * n // m))
+        pattern = self._pattern_of(op) if op.stage in ("FF", "BP") else None
+        key = (op.work, op.stage, pattern)
+        if key not in self.blocks:
+            self.blocks[key] = self._block(op, pattern)
+        block = self.blocks[key]
+        self._append(block.rows.copy(), Plan(op, pattern, block))
 
-    def _cycles_of(self, gemms: list[Gemm]) -> int:
-        return sum(
-            self._map(piece, gemm, None).cycles
-            for gemm in gemms
-            for piece in cut(self.config, gemm, gemm.b_bytes)
+    def _append(self, rows: np.ndarray, plan: Plan) -> None:
+        """Wait for what came before, but for GEMMs that have nothing to do with this one."""
+        before = self.plans[-1] if self.plans else None
+        free = self.unwaited.isdisjoint((*plan.op.reads, *plan.op.writes))
+        if before and before.block and plan.block and free:
+            self.parts[-1][-1, SIGNAL] &= ~mask(Sem.DONE)
+            self.plans[-1] = replace(before, joined=True)
+        elif before:
+            rows[0, WAIT] |= mask(Sem.DONE)
+            self.unwaited = set()
+        self.unwaited.update(plan.op.writes)
+        self.parts.append(rows)
+        self.plans.append(plan)
+
+    def _block(self, op: Op, pattern: tuple[int, int] | None) -> Block:
+        """The fastest, by `_estimate`, of all orientations and numbers of pieces."""
+        gemms = _gemms(op)
+        orientations = [gemms]
+        if op.stage == "WU":
+            orientations.append([gemm.swapped() for gemm in gemms])
+        choices = [
+            [
+                (piece, self._map(piece, gemm, pattern), gemm)
+                for gemm in gemms
+                for piece in cut(self.config, gemm, self._b_bytes(gemm, pattern), least)
+            ]
+            for gemms in orientations
+            for least in PIECES
+        ]
+        return min((self._rows(choice, pattern) for choice in choices), key=_estimate)
+
+    def _rows(
+        self, pieces: list[tuple[Piece, Mapping, Gemm]], pattern: tuple[int, int] | None
+    ) -> Block:
+        rows = [row for each in pieces for row in self._emit(*each, pattern)]
+        rows[-1][SIGNAL] |= mask(Sem.DONE)
+        n, m = pattern or (1, 1)
+        macs = sum({id(gemm): gemm.macs for _, _, gemm in pieces}.values())
+        times = Counter(mapping for _, mapping, _ in pieces)
+        return Block(
+            rows=np.array(rows, np.int64),
+            mapping=max(times, key=lambda mapping: mapping.cycles),
+            macs=macs * n // m,
+            dense_macs=macs,
+            slots=sum(each.slots(self.config) * count for each, count in times.items()),
+            draining=sum(each.draining(self.config) * count for each, count in times.items()),
         )
 
     def _map(self, piece: Piece, gemm: Gemm, pattern: tuple[int, int] | None) -> Mapping:
         order = Order.MN if gemm.reduces_images else Order.K
+        shape, policy = piece.shape, self.schedule.policy
         return best_mapping(
-            self.config,
-            self.schedule.policy,
-            piece.shape,
-            piece.products,
-            pattern,
-            order,
-            piece.resume,
+            self.config, policy, shape, piece.products, pattern, order, piece.resume
         )
 
     def _b_bytes(self, gemm: Gemm, pattern: tuple[int, int] | None) -> int:
         if pattern is None:
             return gemm.b_bytes
-        return int(gemm.k * gemm.q * _packed_bytes(pattern))
+        return math.ceil(gemm.k * gemm.q * _packed_bytes(pattern))
 
     def _emit(
-        self,
-        index: int,
-        piece: Piece,
-        mapping: Mapping,
-        gemm: Gemm,
-        pattern: tuple[int, int] | None,
-        number: int,
-        count: int,
-    ) -> None:
-        add, first, last = self.program.add, number == 0, number == count - 1
-        wait_done = (Sem.DONE,) if first and index else ()
-        loads = [bytes_ for bytes_ in (piece.load_a, piece.load_b) if bytes_]
-        sore = 0
+        self, piece: Piece, mapping: Mapping, gemm: Gemm, pattern: tuple[int, int] | None
+    ) -> list[list[int]]:
+        """Load, execute, and store if the sums are complete."""
+        b_bytes, sore = piece.load_b, 0
         if pattern and not self.schedule.pregenerate and piece.load_b:
-            loads = [piece.load_a, int(piece.load_b / _packed_bytes(pattern) * 2)]
-            sore = -(-gemm.k * gemm.q // self.config.sore_lanes)
-        add(
-            Engine.LOAD,
-            index,
-            lines=sum(self._lines(x) for x in loads),
-            cycles=sore,
-            wait=(*wait_done, Sem.A_FREE),
-            signal=(Sem.A_FULL,),
+            _, q, k = piece.shape
+            b_bytes = piece.products * q * k * HALF
+            sore = -(-piece.products * q * k // self.config.sore_lanes)
+        lines = self._lines(piece.load_a) + self._lines(b_bytes)
+        load = instruction(
+            Engine.LOAD, lines=lines, cycles=sore, wait=(Sem.FREE,), signal=(Sem.FULL,)
         )
-        store = piece.store > 0
-        add(
+        execute = instruction(
             Engine.EXEC,
-            index,
             cycles=mapping.cycles,
-            wait=(Sem.A_FULL, Sem.C_FREE) if not piece.resume else (Sem.A_FULL,),
-            signal=(Sem.A_FREE, Sem.C_FULL) if store else (Sem.A_FREE,),
+            wait=(Sem.FULL,) if piece.resume else (Sem.FULL, Sem.C_FREE),
+            signal=(Sem.FREE, Sem.C_FULL) if piece.store else (Sem.FREE,),
         )
-        if store:
-            add(
-                Engine.STORE,
-                index,
-                lines=self._lines(piece.store),
-                wait=(Sem.C_FULL,),
-                signal=(Sem.C_FREE, Sem.DONE) if last else (Sem.C_FREE,),
-            )
+        if not piece.store:
+            return [load, execute]
+        store = instruction(
+            Engine.STORE,
+            lines=self._lines(piece.store),
+            wait=(Sem.C_FULL,),
+            signal=(Sem.C_FREE,),
+        )
+        return [load, execute, store]
 
-    def _pattern(self, name: str) -> tuple[int, int] | None:
-        """The pattern of a layer's weights: None where they stay dense."""
-        layer = self.layers.get(name)
+    def _pattern_of(self, op: Op) -> tuple[int, int] | None:
+        """The pattern of the weights of an operation's layer: None where they stay dense."""
+        layer = self.layers.get(op.layer)
         if self.pattern is None or layer is None or not layer.prunable:
             return None
         conv, m = layer.conv, self.pattern[1]
@@ -205,7 +269,19 @@ class _Builder:
         return self.pattern if whole and not layer.first and not layer.head else None
 
     def _lines(self, bytes_: int) -> int:
-        return -(-bytes_ // self.line)
+        return -(-bytes_ // self.config.line_bytes)
+
+
+def _estimate(block: Block) -> int:
+    """Cycles of a block's instructions, if each piece's array time hides other pieces' moving."""
+    rows = block.rows
+    engine, lines, cycles = rows[:, 0], rows[:, 1], rows[:, 2]
+    pieces = np.cumsum(engine == Engine.LOAD) - 1
+    moving = np.bincount(pieces, lines)
+    moving = np.maximum(moving, np.bincount(pieces, np.where(engine == Engine.LOAD, cycles, 0)))
+    array = np.bincount(pieces, np.where(engine == Engine.EXEC, cycles, 0))
+    ends = max(lines[0], cycles[0]) + lines[-1] + 2 * LATENCY
+    return int(ends + np.maximum(moving, array).sum())
 
 
 def _packed_bytes(pattern: tuple[int, int]) -> float:
@@ -218,15 +294,7 @@ def _gemms(op: Op) -> list[Gemm]:
     if isinstance(work, MatMul):
         return product(work)
     assert isinstance(work, Conv)
-    stage = op.stage
-    if work.transposed:
-        work = work.mirrored()
-        stage = {"FF": "BP", "BP": "FF"}.get(stage, stage)
-    return {"FF": forward, "BP": backward, "WU": weight_gradient}[stage](work)
-
-
-def _swapped(gemm: Gemm) -> Gemm:
-    """Cᵀ = Bᵀ · Aᵀ: the same product with rows and columns exchanged."""
-    from dataclasses import replace
-
-    return replace(gemm, p=gemm.q, q=gemm.p, a_bytes=gemm.b_bytes, b_bytes=gemm.a_bytes)
+    lower = {"FF": forward, "BP": backward, "WU": weight_gradient}
+    if not work.transposed:
+        return lower[op.stage](work)
+    return lower[{"FF": "BP", "BP": "FF"}.get(op.stage, op.stage)](work.mirrored())

@@ -1,22 +1,23 @@
 """Cutting a GEMM into pieces that fit the scratchpads, each half of which is in use at a time.
 
 `Piece`s come in the order in which they run. A piece's operands are loaded where they differ from
-the previous piece's.
+the previous piece's. At most two pieces are in flight, one in each half.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparsat.dataflow.products import Gemm
-from sparsat.hw.config import SATConfig
+from sparsat.dataflow.products import HALF, SINGLE, Gemm
+from sparsat.hw.config import GROUP_SIZES, SATConfig
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One execution: products of `shape` (p, q, k), and the bytes that move for it.
+    """One execution: `products` of `shape` (p, q, k), and the bytes that move for it.
 
     `load_a`, `load_b` are 0 where the operand is already there; `store` is 0 where the sums stay
-    for the next piece, which then resumes them.
+    for the next piece, which then resumes them. `hold_a`, `hold_b`, `hold_c` are what it keeps in
+    its half of each scratchpad.
     """
 
     shape: tuple[int, int, int]
@@ -25,6 +26,9 @@ class Piece:
     load_b: int
     store: int
     resume: bool
+    hold_a: int
+    hold_b: int
+    hold_c: int
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,22 @@ class Halves:
         )
 
 
-def cut(config: SATConfig, gemm: Gemm, b_bytes: int) -> list[Piece]:
+@dataclass(frozen=True)
+class Slab:
+    """Some of the images, or of the rows of one image: `share` of `whole`, and the bytes of both
+    operands that belong to it (`b` only where the images are what B is reduced over)."""
+
+    share: int
+    whole: int
+    a: int
+    b: int
+
+
+def cut(config: SATConfig, gemm: Gemm, b_bytes: int, least: int = 1) -> list[Piece]:
     """Pieces of all repeats of `gemm`, whose B takes `b_bytes` (packed or not) per product.
 
-    ValueError where even the smallest piece does not fit.
+    More and smaller pieces than fit are made to come to about `least`, so that little time goes by
+    before the first is there and after the last is done. ValueError where none is small enough.
     """
     halves = Halves.of(config)
     together = min(
@@ -54,118 +70,143 @@ def cut(config: SATConfig, gemm: Gemm, b_bytes: int) -> list[Piece]:
         halves.b // max(b_bytes, 1),
         halves.c // max(gemm.c_bytes, 1),
     )
-    if together:
-        return list(_whole(gemm, b_bytes, together))
-    one = _reduce(halves, gemm) if gemm.reduces_images else _spread(halves, gemm, b_bytes)
-    return [piece for _ in range(gemm.repeat) for piece in one]
+    if gemm.repeat > 1 and together:
+        return list(_whole(gemm, b_bytes, max(1, min(together, gemm.repeat // least))))
+    make = _reduce if gemm.reduces_images else _spread
+    return make(config, halves, gemm, b_bytes, least) * gemm.repeat
 
 
 def _whole(gemm: Gemm, b_bytes: int, together: int) -> Iterator[Piece]:
     for start in range(0, gemm.repeat, together):
         count = min(together, gemm.repeat - start)
         moved = (gemm.a_bytes * count, b_bytes * count, gemm.c_bytes * count)
-        yield Piece((gemm.p, gemm.q, gemm.k), count, *moved, resume=False)
+        yield Piece((gemm.p, gemm.q, gemm.k), count, *moved, False, *moved)
 
 
-def _spread(halves: Halves, gemm: Gemm, b_bytes: int) -> list[Piece]:
-    """Cut p into slabs and, where B does not fit, q into blocks; the operand that is loaded again
-    and again is the one that costs less."""
-    blocks = -(-b_bytes // halves.b)
-    slabs = _slabs(halves.a, halves.c, gemm, blocks)
-    while slabs is None and blocks < gemm.q:
-        blocks *= 2
-        slabs = _slabs(halves.a, halves.c, gemm, blocks)
-    if slabs is None:
-        raise ValueError(
-            f"one row of pixels takes {gemm.a_bytes // (gemm.images * gemm.rows)} bytes and its "
-            f"halo {gemm.halo_bytes}: the A scratchpad must be larger than {2 * halves.a} bytes"
-        )
-    widths = _even(gemm.q, blocks)
-    a_total = sum(slab[1] for slab in slabs)
-    slab_outer = a_total + len(slabs) * (b_bytes if blocks > 1 else 0) + b_bytes
-    block_outer = a_total * blocks + b_bytes
-    pieces = []
+def _spread(config: SATConfig, halves: Halves, gemm: Gemm, b_bytes: int, least: int) -> list[Piece]:
+    """Cut p into slabs and, where B does not fit, q into blocks, and k where one block does not.
+
+    Of slabs and blocks, the outer loop is the one that makes for less to load.
+    """
+    widths = _widths(gemm.q, halves.b * gemm.q // b_bytes, config.cols)
+    deepest = halves.b * gemm.q * gemm.k // (b_bytes * widths[0])
+    depths = _widths(gemm.k, deepest, max(GROUP_SIZES))
+    if depths[0] > deepest:
+        raise ValueError(f"the B scratchpad must be larger than {2 * halves.b} bytes")
+    parts = len(depths)
+    c_width = widths[0] * (SINGLE if parts > 1 else HALF)
+    slabs = _slabs(gemm, halves.a, None, 0, halves.c, gemm.p * c_width, least)
+    moving = len(widths) * parts > 1
+    a_total = sum(slab.a for slab in slabs)
+    by_slab = a_total + (len(slabs) if moving else 1) * b_bytes
+    by_block = a_total * len(widths) + (b_bytes if parts == 1 else len(slabs) * b_bytes)
     order = (
-        [(i, j) for i in range(len(slabs)) for j in range(blocks)]
-        if slab_outer <= block_outer
-        else [(i, j) for j in range(blocks) for i in range(len(slabs))]
+        [(i, j) for i in range(len(slabs)) for j in range(len(widths))]
+        if by_slab <= by_block
+        else [(i, j) for j in range(len(widths)) for i in range(len(slabs))]
     )
-    before: tuple[int | None, int | None] = (None, None)
-    for i, j in order:
-        part, bytes_ = slabs[i]
-        p = -(-gemm.p * part[0] // part[1])
-        pieces.append(
-            Piece(
-                shape=(p, widths[j], gemm.k),
-                products=1,
-                load_a=bytes_ if before[0] != i else 0,
-                load_b=b_bytes * widths[j] // gemm.q if before[1] != j else 0,
-                store=gemm.c_bytes * part[0] // part[1] * widths[j] // gemm.q,
-                resume=False,
-            )
-        )
-        before = (i, j)
-    return pieces
-
-
-def _slabs(a_half: int, c_half: int, gemm: Gemm, blocks: int):
-    """Slabs as (fraction of p, bytes of A), or None where not even one row fits."""
-    a_image, c_image = gemm.a_bytes // gemm.images, gemm.c_bytes // gemm.images // blocks
-    images = min(a_half // max(a_image, 1), c_half // max(c_image, 1), gemm.images)
-    if images:
-        counts = _even(gemm.images, -(-gemm.images // images))
-        return [((count, gemm.images), a_image * count) for count in counts]
-    a_row, c_row = a_image // gemm.rows, c_image // gemm.rows
-    rows = min((a_half - gemm.halo_bytes) // max(a_row, 1), c_half // max(c_row, 1), gemm.rows)
-    if rows < 1:
-        return None
-    counts = _even(gemm.rows, -(-gemm.rows // rows))
-    whole = gemm.images * gemm.rows
-    return [((n, whole), a_row * n + gemm.halo_bytes) for _ in range(gemm.images) for n in counts]
-
-
-def _reduce(halves: Halves, gemm: Gemm) -> list[Piece]:
-    """Cut k into slabs of images; where the sums do not fit, cut q into blocks, each its own pass."""
-    blocks = -(-gemm.c_bytes // halves.c)
-    widths = _even(gemm.q, blocks)
-    b_share = gemm.b_bytes // blocks
-    slabs = _slabs_of_two(halves, gemm.a_bytes, b_share, gemm)
     pieces = []
-    for width in widths:
-        for number, (part, a_bytes, b_bytes) in enumerate(slabs):
-            last = number == len(slabs) - 1
+    has_a, has_b = -1, (-1, -1)
+    for i, j in order:
+        slab, width = slabs[i], widths[j]
+        p = _share(gemm.p, slab)
+        for t, depth in enumerate(depths):
+            b = -(-b_bytes * width * depth // (gemm.q * gemm.k))
+            last = t == parts - 1
             pieces.append(
                 Piece(
-                    shape=(gemm.p, width, -(-gemm.k * part[0] // part[1])),
+                    shape=(p, width, depth),
                     products=1,
-                    load_a=a_bytes,
-                    load_b=b_bytes,
-                    store=gemm.c_bytes * width // gemm.q if last else 0,
-                    resume=number > 0,
+                    load_a=slab.a if has_a != i else 0,
+                    load_b=b if has_b != (j, t) else 0,
+                    store=p * width * HALF if last else 0,
+                    resume=t > 0,
+                    hold_a=slab.a,
+                    hold_b=b,
+                    hold_c=p * width * (SINGLE if parts > 1 else HALF),
                 )
             )
+            has_a, has_b = i, (j, t)
     return pieces
 
 
-def _slabs_of_two(halves: Halves, a_bytes: int, b_bytes: int, gemm: Gemm):
-    a_image, b_image = a_bytes // gemm.images, b_bytes // gemm.images
-    images = min(halves.a // max(a_image, 1), halves.b // max(b_image, 1), gemm.images)
-    if images:
-        counts = _even(gemm.images, -(-gemm.images // images))
-        return [((n, gemm.images), a_image * n, b_image * n) for n in counts]
-    a_row, b_row = a_image // gemm.rows, b_image // gemm.rows
-    rows = min((halves.a - gemm.halo_bytes) // max(a_row, 1), halves.b // max(b_row, 1), gemm.rows)
-    if rows < 1:
-        raise ValueError(
-            f"one row of pixels takes {a_row} + {b_row} bytes: the scratchpads must be larger"
-        )
-    counts = _even(gemm.rows, -(-gemm.rows // rows))
+def _reduce(config: SATConfig, halves: Halves, gemm: Gemm, b_bytes: int, least: int) -> list[Piece]:
+    """Cut k into slabs of images; where the sums do not fit, q and then p into blocks, each of
+    which goes over all slabs."""
+    widths = _widths(gemm.q, halves.c // (gemm.p * SINGLE), config.cols)
+    heights = _widths(gemm.p, halves.c // (widths[0] * SINGLE), config.rows)
+    if widths[0] * heights[0] * SINGLE > halves.c:
+        raise ValueError(f"the C scratchpad must be larger than {2 * halves.c} bytes")
+    b_width = -(-b_bytes * widths[0] // gemm.q)
+    slabs = _slabs(gemm, halves.a, halves.b, b_width, None, 0, least)
+    pieces = []
+    has_a, has_b = -1, (-1, -1)
+    for height in heights:
+        for j, width in enumerate(widths):
+            for i, slab in enumerate(slabs):
+                b = -(-slab.b * width // widths[0])
+                last = i == len(slabs) - 1
+                pieces.append(
+                    Piece(
+                        shape=(height, width, _share(gemm.k, slab)),
+                        products=1,
+                        load_a=slab.a if has_a != i else 0,
+                        load_b=b if has_b != (j, i) else 0,
+                        store=height * width * SINGLE if last else 0,
+                        resume=i > 0,
+                        hold_a=slab.a,
+                        hold_b=b,
+                        hold_c=height * width * SINGLE,
+                    )
+                )
+                has_a, has_b = i, (j, i)
+    return pieces
+
+
+def _slabs(
+    gemm: Gemm,
+    a_half: int,
+    b_half: int | None,
+    b_bytes: int,
+    c_half: int | None,
+    c_bytes: int,
+    least: int,
+) -> list[Slab]:
+    """Whole images where at least one fits, else rows of one image. None: nothing to fit."""
+    sizes = [(a_half, gemm.a_bytes), (b_half, b_bytes), (c_half, c_bytes)]
+    limits = [(half, total) for half, total in sizes if half is not None]
+    a, b = (-(-total // gemm.images) for total in (gemm.a_bytes, b_bytes))
+    fit = min(half // max(-(-total // gemm.images), 1) for half, total in limits)
+    if fit:
+        counts = _even(gemm.images, -(-gemm.images // min(fit, -(-gemm.images // least))))
+        return [Slab(n, gemm.images, a * n, b * n) for n in counts]
     whole = gemm.images * gemm.rows
-    return [
-        ((n, whole), a_row * n + gemm.halo_bytes, b_row * n)
-        for _ in range(gemm.images)
-        for n in counts
-    ]
+    a, b = -(-a // gemm.rows), -(-b // gemm.rows)
+    room = [(a_half - gemm.halo_bytes, gemm.a_bytes), *limits[1:]]
+    fit = min(half // max(-(-total // whole), 1) for half, total in room)
+    if fit < 1:
+        raise ValueError(
+            f"one row of pixels takes {a} bytes and its halo {gemm.halo_bytes}, and others "
+            f"{-(-limits[1][1] // whole)}: the scratchpads are too small"
+        )
+    counts = _even(gemm.rows, -(-gemm.rows // min(fit, gemm.rows)))
+    image = [Slab(n, whole, a * n + gemm.halo_bytes, b * n) for n in counts]
+    return image * gemm.images
+
+
+def _share(total: int, slab: Slab) -> int:
+    return -(-total * slab.share // slab.whole)
+
+
+def _widths(total: int, most: int, unit: int) -> list[int]:
+    """`total` in blocks of at most `most`, whole units of the array but for the last.
+
+    Where not even a unit fits, blocks of a unit: the caller cuts elsewhere.
+    """
+    if total <= most:
+        return [total]
+    width = min(max(most // unit, 1) * unit, total)
+    return [width] * (total // width) + ([total % width] if total % width else [])
 
 
 def _even(total: int, parts: int) -> list[int]:
