@@ -30,10 +30,21 @@ class Sem(IntEnum):
     """The array is done with such a pair of halves."""
     C_FULL = 2
     C_FREE = 3
-    DONE = 4
-    """Results that something later waits for are in memory."""
+    LOAD_GO = 4
+    """Results that the next operation waits for are in memory: a LOAD may go on.
+
+    One such semaphore for each engine that waits, lest another takes what was not meant for it.
+    """
+    UPDATE_GO = 5
+    VECTOR_GO = 6
 
 
+GO = {
+    Engine.LOAD: Sem.LOAD_GO,
+    Engine.UPDATE: Sem.UPDATE_GO,
+    Engine.VECTOR: Sem.VECTOR_GO,
+}
+"""What the first instruction of an operation waits for, by its engine."""
 START = {Sem.FREE: 2, Sem.C_FREE: 2}
 """Semaphores that start above 0: both halves of each scratchpad are free."""
 

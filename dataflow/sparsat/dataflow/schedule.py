@@ -17,7 +17,7 @@ from sparsat.dataflow.products import (
     product,
     weight_gradient,
 )
-from sparsat.dataflow.program import COLUMNS, Engine, Program, Sem, instruction, mask
+from sparsat.dataflow.program import COLUMNS, GO, Engine, Program, Sem, instruction, mask
 from sparsat.dataflow.tiling import Piece, cut
 from sparsat.hw.array_op import Dataflow, Order
 from sparsat.hw.config import SATConfig
@@ -29,7 +29,7 @@ PIECES = (1, 8, 24)
 """Into how many pieces at least a GEMM is cut: the fastest of these is taken."""
 LATENCY = 60
 """A guess at the memory's latency in cycles, for choosing among them."""
-WAIT, SIGNAL = COLUMNS.index("wait"), COLUMNS.index("signal")
+ENGINE, WAIT, SIGNAL = (COLUMNS.index(name) for name in ("engine", "wait", "signal"))
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,7 @@ class _Builder:
 
     def _alone(self, row: list[int], plan: Plan) -> None:
         """An instruction that starts when all before it is done."""
-        rows = np.array([row], np.int64)
-        rows[-1, SIGNAL] |= mask(Sem.DONE)
-        self._append(rows, plan)
+        self._append(np.array([row], np.int64), plan)
 
     def _gemm(self, op: Op) -> None:
         pattern = self._pattern_of(op) if op.stage in ("FF", "BP") else None
@@ -175,10 +173,11 @@ class _Builder:
         before = self.plans[-1] if self.plans else None
         free = self.unwaited.isdisjoint((*plan.op.reads, *plan.op.writes))
         if before and before.block and plan.block and free:
-            self.parts[-1][-1, SIGNAL] &= ~mask(Sem.DONE)
             self.plans[-1] = replace(before, joined=True)
         elif before:
-            rows[0, WAIT] |= mask(Sem.DONE)
+            go = mask(GO[Engine(rows[0, ENGINE])])
+            self.parts[-1][-1, SIGNAL] |= go
+            rows[0, WAIT] |= go
             self.unwaited = set()
         self.unwaited.update(plan.op.writes)
         self.parts.append(rows)
@@ -205,7 +204,6 @@ class _Builder:
         self, pieces: list[tuple[Piece, Mapping, Gemm]], pattern: tuple[int, int] | None
     ) -> Block:
         rows = [row for each in pieces for row in self._emit(*each, pattern)]
-        rows[-1][SIGNAL] |= mask(Sem.DONE)
         n, m = pattern or (1, 1)
         macs = sum({id(gemm): gemm.macs for _, _, gemm in pieces}.values())
         times = Counter(mapping for _, mapping, _ in pieces)
