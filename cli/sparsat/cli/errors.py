@@ -8,8 +8,11 @@ import typer
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn `ValueError` and `OSError` into `error: …` and exit code 2, Ctrl-C into 130."""
+def one_line_errors(
+    stopped: str = "stopped; every finished epoch is on disk",
+) -> Iterator[None]:
+    """Turn `ValueError` and `OSError` into `error: …` and exit code 2, Ctrl-C into 130 after a line
+    that says what `stopped` means."""
     try:
         yield
     except (ValueError, OSError) as error:
@@ -17,5 +20,5 @@ def one_line_errors() -> Iterator[None]:
         print(f"error: {message}", file=sys.stderr)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        print("stopped; every finished epoch is on disk", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         raise typer.Exit(130) from None

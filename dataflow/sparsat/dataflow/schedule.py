@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -189,31 +190,44 @@ class _Builder:
         orientations = [gemms]
         if op.stage == "WU":
             orientations.append([gemm.swapped() for gemm in gemms])
-        choices = [
-            [
-                (piece, self._map(piece, gemm, pattern), gemm)
+        blocks = [
+            self._rows(pieces, pattern)
+            for gemms in orientations
+            for pieces in self._cuts(gemms, pattern)
+        ]
+        return min(blocks, key=_estimate)
+
+    def _cuts(
+        self, gemms: list[Gemm], pattern: tuple[int, int] | None
+    ) -> Iterator[list[tuple[Piece, Gemm]]]:
+        """The pieces of all products, for each number of pieces that makes a difference."""
+        before = 0
+        for least in PIECES:
+            pieces = [
+                (piece, gemm)
                 for gemm in gemms
                 for piece in cut(self.config, gemm, self._b_bytes(gemm, pattern), least)
             ]
-            for gemms in orientations
-            for least in PIECES
-        ]
-        return min((self._rows(choice, pattern) for choice in choices), key=_estimate)
+            if len(pieces) != before:
+                yield pieces
+            before = len(pieces)
 
-    def _rows(
-        self, pieces: list[tuple[Piece, Mapping, Gemm]], pattern: tuple[int, int] | None
-    ) -> Block:
-        rows = [row for each in pieces for row in self._emit(*each, pattern)]
+    def _rows(self, pieces: list[tuple[Piece, Gemm]], pattern: tuple[int, int] | None) -> Block:
+        """The block of `pieces`; equal ones, of which there may be very many, are mapped once."""
+        counts = Counter(pieces)
+        mappings = {each: self._map(*each, pattern) for each in counts}
+        emitted = {each: self._emit(each[0], mappings[each], pattern) for each in counts}
+        rows = [row for each in pieces for row in emitted[each]]
         n, m = pattern or (1, 1)
-        macs = sum({id(gemm): gemm.macs for _, _, gemm in pieces}.values())
-        times = Counter(mapping for _, mapping, _ in pieces)
+        macs = sum({id(gemm): gemm.macs for _, gemm in pieces}.values())
+        times = [(mappings[each], count) for each, count in counts.items()]
         return Block(
             rows=np.array(rows, np.int64),
-            mapping=max(times, key=lambda mapping: mapping.cycles),
+            mapping=max((mapping for mapping, _ in times), key=lambda mapping: mapping.cycles),
             macs=macs * n // m,
             dense_macs=macs,
-            slots=sum(each.slots(self.config) * count for each, count in times.items()),
-            draining=sum(each.draining(self.config) * count for each, count in times.items()),
+            slots=sum(each.slots(self.config) * count for each, count in times),
+            draining=sum(each.draining(self.config) * count for each, count in times),
         )
 
     def _map(self, piece: Piece, gemm: Gemm, pattern: tuple[int, int] | None) -> Mapping:
@@ -229,7 +243,7 @@ class _Builder:
         return math.ceil(gemm.k * gemm.q * _packed_bytes(pattern))
 
     def _emit(
-        self, piece: Piece, mapping: Mapping, gemm: Gemm, pattern: tuple[int, int] | None
+        self, piece: Piece, mapping: Mapping, pattern: tuple[int, int] | None
     ) -> list[list[int]]:
         """Load, execute, and store if the sums are complete."""
         b_bytes, sore = piece.load_b, 0

@@ -29,7 +29,7 @@ def run(engine, lines, cycles, wait, signal, sems, latency):
     ends = np.full(ENGINES, -1, np.int64)  # when it ends, once known
     order = np.zeros(ENGINES, np.int64)  # whose turn it is: engines waiting for memory
     waiting = 0
-    burst = 0  # lines left of the present turn
+    burst: int = 0  # lines left of the present turn
     now = np.int64(0)
     while True:
         # Finish and start whatever can be at this cycle.
@@ -63,7 +63,7 @@ def run(engine, lines, cycles, wait, signal, sems, latency):
                         else:
                             order[waiting] = e
                             if waiting == 0:
-                                burst = min(BURST, left[e])
+                                burst = min(BURST, int(left[e]))
                             waiting += 1
                         moved = True
         # Time of the next known end.
@@ -110,7 +110,7 @@ def run(engine, lines, cycles, wait, signal, sems, latency):
                     if until < 0 or ends[e] < until:
                         until = ends[e]
                 if waiting:
-                    burst = min(BURST, left[order[0]])
+                    burst = min(BURST, int(left[order[0]]))
 
 
 @njit(cache=True)
