@@ -81,12 +81,12 @@ def run(engine, lines, cycles, wait, signal, sems, latency):
             e = order[0]
             if burst == BURST and waiting > 0:
                 # Whole rounds at once, while every turn is a whole burst.
-                rounds = left[e] // BURST
+                rounds = int(left[e]) // BURST
                 for w in range(waiting):
-                    rounds = min(rounds, left[order[w]] // BURST)
+                    rounds = min(rounds, int(left[order[w]]) // BURST)
                 rounds -= 1
                 if until >= 0:
-                    rounds = min(rounds, (until - now) // (BURST * waiting))
+                    rounds = min(rounds, int(until - now) // (BURST * waiting))
                 if rounds > 0:
                     for w in range(waiting):
                         left[order[w]] -= rounds * BURST
