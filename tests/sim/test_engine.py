@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slow_engines import Instruction, run_slowly
-from sparsat.dataflow.program import mask
+from sparsat.dataflow.program import Sem, mask
 from sparsat.sim.engine import run
 
 SEMS = 7
@@ -29,7 +29,10 @@ INSTRUCTIONS = st.builds(
 def test_equals_the_slow_machine_to_the_cycle(
     program: list[Instruction], sems: list[int], latency: int
 ) -> None:
-    rows = [[i.engine, i.lines, i.cycles, mask(*i.wait), mask(*i.signal)] for i in program]
+    rows = [
+        [i.engine, i.lines, i.cycles, *(mask(*map(Sem, each)) for each in (i.wait, i.signal))]
+        for i in program
+    ]
     columns = np.array(rows, np.int64).reshape(-1, 5).T.copy()
     start, end = run(*columns, np.array(sems, np.int64), latency)
     expected = run_slowly(program, list(sems), latency)

@@ -58,7 +58,8 @@ def test_operations_add_up_and_no_cell_does_more_than_one_product_a_cycle(
 
 def test_no_layer_is_slower_sparse_than_dense(result: Result) -> None:
     """By layer: operations that overlap the one before them share its time."""
-    sparse, dense = Counter(), Counter()
+    sparse: Counter[str] = Counter()
+    dense: Counter[str] = Counter()
     for counts, timed in ((sparse, result.sparse), (dense, result.dense)):
         for op in timed.ops():
             counts[op["layer"]] += op["cycles"]

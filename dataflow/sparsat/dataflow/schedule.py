@@ -191,36 +191,38 @@ class _Builder:
         if op.stage == "WU":
             orientations.append([gemm.swapped() for gemm in gemms])
         blocks = [
-            self._rows(pieces, pattern)
+            self._rows(gemms, cuts, pattern)
             for gemms in orientations
-            for pieces in self._cuts(gemms, pattern)
+            for cuts in self._cuts(gemms, pattern)
         ]
         return min(blocks, key=_estimate)
 
     def _cuts(
         self, gemms: list[Gemm], pattern: tuple[int, int] | None
-    ) -> Iterator[list[tuple[Piece, Gemm]]]:
-        """The pieces of all products, for each number of pieces that makes a difference."""
+    ) -> Iterator[list[list[Piece]]]:
+        """The pieces of each product, for each number of pieces that makes a difference."""
         before = 0
         for least in PIECES:
-            pieces = [
-                (piece, gemm)
-                for gemm in gemms
-                for piece in cut(self.config, gemm, self._b_bytes(gemm, pattern), least)
-            ]
-            if len(pieces) != before:
-                yield pieces
-            before = len(pieces)
+            if before >= least:
+                continue
+            cuts = [cut(self.config, gemm, self._b_bytes(gemm, pattern), least) for gemm in gemms]
+            before = min(map(len, cuts))
+            yield cuts
 
-    def _rows(self, pieces: list[tuple[Piece, Gemm]], pattern: tuple[int, int] | None) -> Block:
-        """The block of `pieces`; equal ones, of which there may be very many, are mapped once."""
-        counts = Counter(pieces)
-        mappings = {each: self._map(*each, pattern) for each in counts}
-        emitted = {each: self._emit(each[0], mappings[each], pattern) for each in counts}
-        rows = [row for each in pieces for row in emitted[each]]
+    def _rows(
+        self, gemms: list[Gemm], cuts: list[list[Piece]], pattern: tuple[int, int] | None
+    ) -> Block:
+        """The block of the pieces of `gemms`; equal ones, which may be many, are mapped once."""
+        rows: list[list[int]] = []
+        times: list[tuple[Mapping, int]] = []
+        for gemm, pieces in zip(gemms, cuts, strict=True):
+            counts = Counter(pieces)
+            mappings = {piece: self._map(piece, gemm, pattern) for piece in counts}
+            emitted = {piece: self._emit(piece, mappings[piece], pattern) for piece in counts}
+            rows.extend(row for piece in pieces for row in emitted[piece])
+            times.extend((mappings[piece], count) for piece, count in counts.items())
         n, m = pattern or (1, 1)
-        macs = sum({id(gemm): gemm.macs for _, gemm in pieces}.values())
-        times = [(mappings[each], count) for each, count in counts.items()]
+        macs = sum(gemm.macs for gemm in gemms)
         return Block(
             rows=np.array(rows, np.int64),
             mapping=max((mapping for mapping, _ in times), key=lambda mapping: mapping.cycles),

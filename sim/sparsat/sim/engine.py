@@ -92,9 +92,7 @@ def run(engine, lines, cycles, wait, signal, sems, latency):
                         left[order[w]] -= rounds * BURST
                     now += rounds * BURST * waiting
                     continue
-            step = burst
-            if until >= 0:
-                step = min(step, until - now)
+            step = burst if until < 0 else min(burst, int(until - now))
             now += step
             burst -= step
             left[e] -= step
