@@ -97,6 +97,11 @@ class SATConfig:
         return (self.m_max - 1).bit_length()
 
     @property
+    def line_bytes(self) -> int:
+        """Bytes that all memory ports together move per cycle."""
+        return self.axi_bits // 8 * self.channels
+
+    @property
     def peak_macs_per_second(self) -> float:
         return self.cells * self.clock_hz
 
