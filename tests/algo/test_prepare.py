@@ -290,7 +290,7 @@ def test_a_dropped_handle_leaves_no_hook() -> None:
 
 
 def test_finalize_prunes_the_weights_as_they_are_now():
-    model = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4))
+    model: Any = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4))
     handle = prepare(model, NMConfig(method="bdwp", n_keep=2, m=8))
     with torch.no_grad():
         model[1].weight.copy_(torch.randn(16, 16))
@@ -300,7 +300,7 @@ def test_finalize_prunes_the_weights_as_they_are_now():
 
 
 def test_pdp_ends_exactly_on_its_pattern_where_magnitudes_tie():
-    model = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4))
+    model: Any = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4))
     with torch.no_grad():
         model[1].weight.fill_(0.5)
     config = NMConfig(method="pdp", n_keep=2, m=8, total_steps=1)
