@@ -10,8 +10,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from array_cases import Case, cases
-from sparsat.hw.conductor import encode_request
 from sparsat.hw.config import preset
+from sparsat.hw.request import encode_request
 from sparsat.hw.timing import array_cycles
 
 CONFIG = preset(os.environ["CONFIG"])
