@@ -287,3 +287,24 @@ def test_a_dropped_handle_leaves_no_hook() -> None:
     assert len(hooks) == before + 1
     del handle
     assert len(hooks) == before
+
+
+def test_finalize_prunes_the_weights_as_they_are_now():
+    model = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4))
+    handle = prepare(model, NMConfig(method="bdwp", n_keep=2, m=8))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.randn(16, 16))
+    want = NMPattern(2, 8).prune(model[1].weight.detach(), 1)
+    handle.finalize()
+    assert torch.equal(model[1].weight, want)
+
+
+def test_pdp_ends_exactly_on_its_pattern_where_magnitudes_tie():
+    model = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4))
+    with torch.no_grad():
+        model[1].weight.fill_(0.5)
+    config = NMConfig(method="pdp", n_keep=2, m=8, total_steps=1)
+    handle = prepare(model, config)
+    handle.step()
+    handle.finalize()
+    assert (model[1].weight.view(16, 2, 8) != 0).sum(-1).eq(2).all()

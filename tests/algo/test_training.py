@@ -395,3 +395,16 @@ def test_markdown_and_curves(tmp_path: Path) -> None:
 def test_soft_masks_save_nothing_in_training(method: str, tmp_path: Path) -> None:
     result = train(tmp_path, method, steps=2)
     assert result["macs"] == result["dense_macs"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"lr": -1.0}, "lr is -1"),
+        ({"method": "fixed"}, "masks"),
+    ],
+)
+def test_a_run_that_cannot_be_meant_is_refused(change, said):
+    with pytest.raises(TrainError, match=said):
+        RunConfig(**({"task": "digits", "method": "bdwp"} | change))

@@ -186,7 +186,11 @@ class Handle:
 
     @torch.no_grad()
     def finalize(self) -> nn.Module:
-        """Write the pruned weights into the model, make its modules plain again and return it."""
+        """Write the pruned weights into the model, make its modules plain again and return it.
+
+        The weights are pruned as they are now, also where no `step()` followed their last update.
+        """
+        self.refresh()
         self._unhook()
         for site in self.sites:
             site.weight.copy_(self.method.final(site))

@@ -8,14 +8,14 @@ import typer
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn `ValueError` and `OSError` into `error: …` and exit code 2, Ctrl-C into 130."""
+def one_line_errors(stopped: str = "stopped") -> Iterator[None]:
+    """Turn what a user can mend into `error: …` and exit code 2, Ctrl-C into `stopped` and 130."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         message = " ".join(str(error).split())
         print(f"error: {message}", file=sys.stderr)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        print("stopped; every finished epoch is on disk", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         raise typer.Exit(130) from None

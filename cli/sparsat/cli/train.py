@@ -56,7 +56,7 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run.")] = 1,
 ) -> None:
     """Check the request, then run it."""
-    with one_line_errors():
+    with one_line_errors("stopped; every finished epoch is on disk"):
         from sparsat.algo.tasks import task_class
         from sparsat.algo.training.config import RunConfig
 

@@ -81,6 +81,9 @@ class ArrayOp:
     def validate(self, config: SATConfig) -> None:
         """Raise ValueError that names the field, its value and the allowed range."""
         need = self._need
+        for field, kind in self.__annotations__.items():
+            known = f"of type {kind.__name__}"
+            need(field, type(getattr(self, field)) is kind, known)
         need(
             "m",
             self.m in GROUP_SIZES and self.m <= config.m_max,
@@ -135,3 +138,19 @@ class ArrayOp:
     def macs_per_cell(self) -> int:
         """Multiplications of one cell over the whole operation."""
         return self.tiles * self.groups * self.n * self.interleave
+
+
+def deepest_interleave(
+    config: SATConfig, n: int, m: int, ir: int | None = None, is_: int | None = None
+) -> tuple[int, int]:
+    """The (ir, is_) of most accumulators, the squarest of those; `ir` or `is_` may be given.
+
+    What is given is not checked: `ArrayOp.validate` does that.
+    """
+    pairs = [
+        (i, j)
+        for i in ([ir] if ir is not None else range(1, config.a_regs // m + 1))
+        for j in ([is_] if is_ is not None else range(1, config.b_regs // n + 1))
+        if i * j <= config.depth
+    ]
+    return max(pairs, key=lambda pair: (pair[0] * pair[1], min(pair)), default=(ir or 1, is_ or 1))

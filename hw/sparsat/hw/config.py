@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 
-from sparsat.hw.formats import FP16, FloatFormat
+from sparsat.hw.formats import FP16, OPERAND_FORMATS, FloatFormat
 
 GROUP_SIZES = (4, 8, 16)
 """Group sizes M the cells can run."""
@@ -58,6 +58,13 @@ class SATConfig:
     clock_hz: float = 300e6
 
     def __post_init__(self) -> None:
+        self._need("name", isinstance(self.name, str) and self.name.isidentifier(), "an identifier")
+        formats = tuple(OPERAND_FORMATS.values())
+        self._need("fmt", self.fmt in formats, f"the format {' or '.join(OPERAND_FORMATS)}")
+        for field, kind in self.__annotations__.items():
+            if kind is int:
+                self._need(field, type(getattr(self, field)) is int, "an integer")
+        self._need("clock_hz", type(self.clock_hz) in (int, float), "a number")
         self._need("rows", 1 <= self.rows <= 128, "from 1 to 128")
         self._need("cols", 1 <= self.cols <= 128, "from 1 to 128")
         self._need("m_max", self.m_max in GROUP_SIZES, "4, 8 or 16")
@@ -88,6 +95,11 @@ class SATConfig:
     def index_bits(self) -> int:
         """Bits of an index within a group."""
         return (self.m_max - 1).bit_length()
+
+    @property
+    def line_bytes(self) -> int:
+        """Bytes that all memory ports together move per cycle."""
+        return self.axi_bits // 8 * self.channels
 
     @property
     def peak_macs_per_second(self) -> float:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
+from amaranth.lib.data import StructLayout
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.edges import col_word
+from sparsat.hw.request import request_layout
 from sparsat.hw.stce import STCE, part_makers, stce_ports
 from sparsat.hw.tools.verilator import waiver_file
 from sparsat.hw.tools.verilog import to_verilog
@@ -23,19 +26,35 @@ def stce_verilog(config: SATConfig) -> str:
 
 
 def description(config: SATConfig) -> dict:
-    """JSON-ready: the configuration, and the ports of module `stce`."""
+    """JSON-ready: the configuration, the ports of module `stce` and the fields of their words.
+
+    A word of `a_`, `b_`, `c_` is taken in every cycle in which its `_ready_` is high: it must be
+    there. `i` is a valid/ready stream; `step_valid` says that the operands of one more slot are.
+    """
     ports = [("clk", "in", 1), ("rst", "in", 1)]
     signature = wiring.Signature(stce_ports(config))
     for path, member, _ in signature.flatten(signature.create()):
         direction = "in" if member.flow is wiring.In else "out"
         ports.append(("__".join(map(str, path)), direction, Shape.cast(member.shape).width))
     names = ("name", "direction", "width")
+    width = config.fmt.width
+    words = {
+        "i__payload": request_layout(config),
+        "a_*": StructLayout({f"value_{n}": width for n in range(config.a_link)}),
+        "b_*": col_word(config),
+    }
     return {
         "schema": 1,
         "top": "stce",
         "config": config.to_dict(),
         "ports": [dict(zip(names, port, strict=True)) for port in ports],
+        "fields": {name: _fields(layout) for name, layout in words.items()},
     }
+
+
+def _fields(layout: StructLayout) -> list[dict]:
+    """Where each field of a word lies, in bits from the lowest."""
+    return [{"name": name, "offset": field.offset, "width": field.width} for name, field in layout]
 
 
 def write_array(config: SATConfig, folder: Path) -> list[Path]:

@@ -120,7 +120,9 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         config = preset(arguments.config)
-    except ValueError as error:
+        for file in filter(None, (arguments.json, arguments.markdown)):
+            file.touch()
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     listed = blocks(config).items()
     estimates = [

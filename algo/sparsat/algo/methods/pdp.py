@@ -79,6 +79,8 @@ class PDP(Method):
         return self._spread(scores.detach() >= site.held("threshold"), site)
 
     def final(self, site: Site) -> Tensor:
+        if self.granularity == "nm":  # exactly N of M, also where magnitudes tie
+            return site.pattern.prune(site.weight.detach(), IN)
         return site.weight.detach().masked_fill(~self.mask(site), 0.0)
 
     def _ramp(self, step: int) -> float:

@@ -1,5 +1,6 @@
 """What one training run is: everything its result depends on."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -42,6 +43,10 @@ class RunConfig:
             raise TrainError(f"numerics is {self.numerics!r}; known are {', '.join(NUMERICS)}")
         if self.steps is not None and self.steps < 1:
             raise TrainError(f"steps is {self.steps}; it must be at least 1")
+        if self.method == "fixed":
+            raise TrainError("method fixed needs imported masks: use prepare() and import_masks()")
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise TrainError(f"lr is {self.lr}; it must be above 0 and finite")
         if self.seed < 0:
             raise TrainError(f"seed is {self.seed}; it must be 0 or more")
 

@@ -1,0 +1,1 @@
+"""Cycle-level simulation of whole training steps."""
