@@ -11,12 +11,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from blocks import simulate
+from sparsat.hw.array_op import ACC_LOOP
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.edges import ColTop
 from sparsat.hw.float.oracle import multiply_accumulate
 from sparsat.hw.float.pack import StoreAccumulator
 from sparsat.hw.float.unpack import ToRow
-from sparsat.hw.uspe import ACC_LOOP, USPE, col_link, control_layout, row_link
+from sparsat.hw.uspe import USPE, col_link, control_layout, row_link
 
 TINY = preset("tiny")
 IR, IS, M = 2, 3, 8
