@@ -18,6 +18,8 @@ from sparsat.hw.config import GROUP_SIZES, SATConfig
 
 ACC_LOOP = 6
 """Cycles from reading a sum to reading its next value: the least interleave at full rate."""
+FEEDER_ROWS = 8
+"""Rows of the array that one feeder serves, at one word of A per cycle."""
 MAX_COUNT = (1 << 24) - 1
 """Largest `groups` and `tiles`."""
 
@@ -131,9 +133,21 @@ class ArrayOp:
         """Cycles between two uses of one accumulator."""
         return max(self.interleave, ACC_LOOP)
 
+    @property
+    def words(self) -> int:
+        """Words of A that a row takes per slot: M values of k, or `ir` values of rows each."""
+        return self.m if self.a_order is Order.MN else self.ir
+
+    def feed(self, config: SATConfig) -> int:
+        """Cycles a feeder takes to read the words of one slot."""
+        return min(config.rows, FEEDER_ROWS) * self.words
+
     def period(self, config: SATConfig) -> int:
-        """Cycles per slot: the slowest of the multiplier, the A link and the B link."""
-        return max(self.n * self.pace, self.load_a(config), self.load_b)
+        """Cycles per slot: the slowest of the multiplier, the A link and the feeder.
+
+        The B link needs is_ · n cycles, never more than the multiplier.
+        """
+        return max(self.n * self.pace, self.load_a(config), self.feed(config))
 
     def macs_per_cell(self) -> int:
         """Multiplications of one cell over the whole operation."""

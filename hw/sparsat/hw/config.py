@@ -31,7 +31,7 @@ class SATConfig:
     a_link : int
         Values of A that enter a row per cycle: 1 or 2. A column takes one value of B per cycle.
     a_scratch_kib, b_scratch_kib, c_scratch_kib : int
-        Scratchpads, KiB.
+        Scratchpads, KiB, both halves: one of the private copies of A, the values of B, C.
     sore_lanes, wuve_lanes : int
         Lanes of the N:M reduction and weight-update engines.
     axi_bits, channels : int
@@ -97,6 +97,11 @@ class SATConfig:
         return (self.m_max - 1).bit_length()
 
     @property
+    def block(self) -> int:
+        """Channels are padded to a multiple of this in memory: whole rows and whole groups."""
+        return max(self.cols, max(GROUP_SIZES))
+
+    @property
     def line_bytes(self) -> int:
         """Bytes that all memory ports together move per cycle."""
         return self.axi_bits // 8 * self.channels
@@ -132,7 +137,7 @@ def _presets() -> dict[str, SATConfig]:
         name="vcu1525",
         rows=32,
         cols=32,
-        a_scratch_kib=4096,
+        a_scratch_kib=2048,
         b_scratch_kib=4096,
         c_scratch_kib=4096,
         b_regs=16,
@@ -145,7 +150,7 @@ def _presets() -> dict[str, SATConfig]:
         small.with_(name="tiny", rows=4, cols=4, a_link=2),
         small,
         card,
-        card.with_(name="vcu1525_max", rows=48, cols=40),
+        card.with_(name="vcu1525_max", rows=60),
     )
     return {c.name: c for c in configs}
 
