@@ -19,8 +19,8 @@ PRODUCTS = frozenset({"mm", "bmm", "addmm", "baddbmm"})
 class Forward:
     """A GEMM of the forward pass: `x` and `w` are the roots of its operands.
 
-    Without weights (`conv` is None) they are simply the two activations. `base` begins the names
-    of its operations.
+    Without weights (`conv` is None) they are simply the two activations of `matmul`. `base` begins
+    the names of its operations.
     """
 
     base: str
@@ -28,6 +28,7 @@ class Forward:
     x: Node
     w: Node
     conv: Conv | None
+    matmul: MatMul | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,35 @@ def product_of(node: Node) -> Product:
     *added, a, b = args_of(node)[:3] if "add" in aten(node) else args_of(node)[:2]
     batch = shape(a)[0] if len(shape(a)) == 3 else 1
     p, k = shape(a)[-2:]
-    matmul = MatMul(batch, p, k, shape(b)[-1])
+    turned = _lies_transposed(a), _lies_transposed(b)
+    matmul = MatMul(batch, p, k, shape(b)[-1], *turned)
     return Product(a, b, added[0] if added else None, matmul)
+
+
+_VIEWS = frozenset({"view", "_unsafe_view", "reshape", "expand", "clone", "contiguous", "unsqueeze"})
+_SWAPS = frozenset({"transpose", "permute", "t", "mT"})
+
+
+def _lies_transposed(node: Node) -> bool:
+    """Whether the last axis of an operand, followed back through views, was not last in memory."""
+    axis = -1
+    while isinstance(node, Node) and aten(node) in _VIEWS | _SWAPS:
+        source = args_of(node)[0]
+        if aten(node) in _SWAPS:
+            rank = len(shape(node))
+            axis = _axes(node, rank)[axis] - rank
+        node = source
+    return axis != -1
+
+
+def _axes(node: Node, rank: int) -> list[int]:
+    """Which axis of its input each axis of a permutation is."""
+    axes = list(range(rank))
+    if aten(node) == "permute":
+        return [axis % rank for axis in args_of(node)[1]]
+    first, second = args_of(node)[1:3] if aten(node) == "transpose" else (-2, -1)
+    axes[first], axes[second] = axes[second], axes[first]
+    return axes
 
 
 def with_weights(product: Product, values: Values) -> tuple[Node, Node, Conv] | None:

@@ -19,7 +19,7 @@ Role = Literal[
 ]
 Pair = tuple[int, int]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the JSON form."""
 
 
@@ -80,16 +80,26 @@ class Conv:
 
 @dataclass(frozen=True)
 class MatMul:
-    """`batch` products `[p, k] × [k, q]` of two activations, as in attention."""
+    """`batch` products `[p, k] × [k, q]` of two activations, as in attention.
+
+    `a_transposed`, `b_transposed`: the operand lies in memory as `[k, p]`, `[q, k]`.
+    """
 
     batch: int
     p: int
     k: int
     q: int
+    a_transposed: bool = False
+    b_transposed: bool = False
 
     @property
     def macs(self) -> int:
         return self.batch * self.p * self.k * self.q
+
+    def mirrored(self) -> "MatMul":
+        """The same products the other way round: Cᵀ = Bᵀ · Aᵀ."""
+        turned = not self.b_transposed, not self.a_transposed
+        return MatMul(self.batch, self.q, self.k, self.p, *turned)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class GemmLowering:
         layer = layer_of(node)
         base = self._emitter.unique(f"{layer}.matmul" if layer else "matmul")
         a, b = self._values.root[product.a], self._values.root[product.b]
-        self.forwards.add(node, Forward(base, layer, a, b, None))
+        self.forwards.add(node, Forward(base, layer, a, b, None, product.matmul))
         reads = [each for each in (product.a, product.b, product.added) if each]
         self._emitter.gemm(f"{base}/FF", layer, "FF", reads, node, product.matmul)
 
@@ -84,7 +84,11 @@ class GemmLowering:
         elif forward.conv is None:
             side = "dA" if forward.w in operands else "dB"
             name = self._unique(f"{forward.base}.{side}", "BP")
-            self._emitter.gemm(name, forward.layer, "BP", reads, node, product.matmul)
+            matmul = product.matmul
+            if side == "dB" and forward.matmul and forward.matmul.b_transposed:
+                # The gradient lies like the operand: the other way round.
+                matmul, reads = matmul.mirrored(), reads[::-1]
+            self._emitter.gemm(name, forward.layer, "BP", reads, node, matmul)
         else:
             of_input = forward.x in operands and forward.w not in operands
             stage: Stage = "WU" if of_input else "BP"

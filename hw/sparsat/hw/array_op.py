@@ -18,8 +18,8 @@ from sparsat.hw.config import GROUP_SIZES, SATConfig
 
 ACC_LOOP = 6
 """Cycles from reading a sum to reading its next value: the least interleave at full rate."""
-FEEDER_ROWS = 8
-"""Rows of the array that one feeder serves, at one word of A per cycle."""
+MAX_PERIOD = 255
+"""Largest `least_period`."""
 MAX_COUNT = (1 << 24) - 1
 """Largest `groups` and `tiles`."""
 
@@ -59,6 +59,8 @@ class ArrayOp:
         Word orders of the two operands.
     resume : bool
         Sums start from values that enter from the north, else from +0.
+    least_period : int
+        Cycles that a slot takes at least, for operands that come no faster.
     """
 
     dataflow: Dataflow
@@ -71,6 +73,7 @@ class ArrayOp:
     a_order: Order = Order.K
     b_order: Order = Order.K
     resume: bool = False
+    least_period: int = 0
 
     @property
     def dense(self) -> bool:
@@ -111,6 +114,7 @@ class ArrayOp:
         )
         for field in ("groups", "tiles"):
             need(field, 1 <= getattr(self, field) <= MAX_COUNT, f"from 1 to {MAX_COUNT}")
+        need("least_period", 0 <= self.least_period <= MAX_PERIOD, f"from 0 to {MAX_PERIOD}")
         for field in ("a_order", "b_order"):
             order = getattr(self, field)
             need(field, order is Order.K or self.dense, f"K, since {self.n}:{self.m} is sparse")
@@ -133,21 +137,12 @@ class ArrayOp:
         """Cycles between two uses of one accumulator."""
         return max(self.interleave, ACC_LOOP)
 
-    @property
-    def words(self) -> int:
-        """Words of A that a row takes per slot: M values of k, or `ir` values of rows each."""
-        return self.m if self.a_order is Order.MN else self.ir
-
-    def feed(self, config: SATConfig) -> int:
-        """Cycles a feeder takes to read the words of one slot."""
-        return min(config.rows, FEEDER_ROWS) * self.words
-
     def period(self, config: SATConfig) -> int:
-        """Cycles per slot: the slowest of the multiplier, the A link and the feeder.
+        """Cycles per slot: the slowest of the multiplier, the A link and what else holds it back.
 
         The B link needs is_ · n cycles, never more than the multiplier.
         """
-        return max(self.n * self.pace, self.load_a(config), self.feed(config))
+        return max(self.n * self.pace, self.load_a(config), self.least_period)
 
     def macs_per_cell(self) -> int:
         """Multiplications of one cell over the whole operation."""

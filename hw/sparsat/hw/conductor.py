@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.array_op import ACC_LOOP, FEEDER_ROWS
+from sparsat.hw.array_op import ACC_LOOP
 from sparsat.hw.config import SATConfig
 from sparsat.hw.request import COUNT_BITS, request_layout
 from sparsat.hw.slots import SLOT, op_layout
@@ -75,18 +75,16 @@ class Conductor(wiring.Component):
         m_, dense = Signal(5), Signal()
         m.d.comb += [m_.eq(4 << request.log_m), dense.eq(request.n == m_)]
 
-        interleave, load_a, load_b, feed = Signal(bits), Signal(8), Signal(8), Signal(8)
-        words = Mux(request.a_mn, m_, request.ir)
+        interleave, load_a, load_b = Signal(bits), Signal(8), Signal(8)
         m.d.sync += [
             interleave.eq(request.ir * request.is_),
             load_a.eq((request.ir * m_) >> (self.config.a_link - 1)),
             load_b.eq(request.is_ * request.n),
-            feed.eq(words * Const(min(self.config.rows, FEEDER_ROWS))),
         ]
         pace, load = Signal(bits), Signal(8)
         m.d.sync += [
             pace.eq(Mux(interleave < ACC_LOOP, ACC_LOOP, interleave)),
-            load.eq(Mux(load_a > feed, load_a, feed)),
+            load.eq(Mux(load_a > request.least_period, load_a, request.least_period)),
         ]
         slowest = Signal(op.period.shape())
         m.d.sync += slowest.eq(request.n * pace)

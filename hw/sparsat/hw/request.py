@@ -2,7 +2,7 @@
 
 from amaranth.lib.data import StructLayout
 
-from sparsat.hw.array_op import ArrayOp, Dataflow, Order
+from sparsat.hw.array_op import MAX_PERIOD, ArrayOp, Dataflow, Order
 from sparsat.hw.config import SATConfig
 
 COUNT_BITS = 24
@@ -23,6 +23,7 @@ def request_layout(config: SATConfig) -> StructLayout:
             "is_": d,
             "groups": COUNT_BITS,
             "tiles": COUNT_BITS,
+            "least_period": MAX_PERIOD.bit_length(),
         }
     )
 
@@ -41,5 +42,6 @@ def encode_request(config: SATConfig, op: ArrayOp) -> int:
         "is_": op.is_,
         "groups": op.groups,
         "tiles": op.tiles,
+        "least_period": op.least_period,
     }
     return request_layout(config).const(fields).as_value().value

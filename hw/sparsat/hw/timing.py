@@ -9,6 +9,10 @@ ISSUE_TO_SUM = 10
 """From a slot's arrival at a row to the last pipeline stage of its first multiplication."""
 LEAVE = 4
 """From the last sum's departure in column 0 to that column's output register, and idle again."""
+FEEDER_ROWS = 8
+"""Rows of the array that one feeder serves, reading one word of A per cycle."""
+WORD = 16
+"""Values of A in a word."""
 
 
 def array_cycles(config: SATConfig, op: ArrayOp) -> int:

@@ -42,12 +42,7 @@ class Sem(IntEnum):
     STORE_TO_VECTOR = 9
     VECTOR_TO_LOAD_A = 10
     VECTOR_TO_LOAD_B = 11
-    VECTOR_TO_STORE = 12
-    LOAD_A_TO_STORE = 13
-    LOAD_B_TO_STORE = 14
-    LOAD_B_TO_UPDATE = 15
-    LOAD_A_TO_VECTOR = 16
-    LOAD_B_TO_VECTOR = 17
+    VECTOR_TO_UPDATE = 12
 
 
 SEM_START = {Sem.A_FREE: 2, Sem.B_FREE: 2, Sem.C_FREE: 2}
@@ -161,6 +156,7 @@ class Exec(Instruction):
     log_m: int = u(2)
     ir: int = u(6)
     is_: int = u(6)
+    least_period: int = u(8)
 
     # Chunks, and what becomes of the halves.
     outer: int = u(24, 1)
@@ -191,6 +187,7 @@ class Exec(Instruction):
     # A: two counters of three dimensions, the rows' and the reduction's.
     a_base: int = s(32)
     a_outer: int = s(32)
+    a_inner: int = s(32)
     a_product0: int = s(32)
     a_product1: int = s(32)
     r0_count: int = u(24, 1)
@@ -213,6 +210,8 @@ class Exec(Instruction):
     k2_y: int = s(8)
     y0: int = s(16)
     x0: int = s(16)
+    y_outer: int = s(16)
+    y_inner: int = s(16)
     height: int = u(16, 1)
     width: int = u(24, 1)
 
@@ -225,7 +224,20 @@ class Exec(Instruction):
     b_k1: int = s(24)
     b_k2: int = s(24)
     b_n: int = s(24)
-    b_q: int = s(24)
+    q0_count: int = u(16, 1)
+    q1_count: int = u(16, 1)
+    b_q0: int = s(24)
+    b_q1: int = s(24)
+    b_q2: int = s(24)
+    b_k0_x: int = s(8)
+    b_k1_y: int = s(8)
+    b_q1_x: int = s(8)
+    b_q2_y: int = s(8)
+    b_y0: int = s(16)
+    b_x0: int = s(16)
+    b_y_inner: int = s(16)
+    b_height: int = u(16, 1)
+    b_width: int = u(24, 1)
 
     # C rows.
     c_base: int = u(24)
@@ -288,6 +300,7 @@ class Update(Instruction):
     decay: int = u(32)
     masked_decay: int = u(32)
     inverse_scale: int = u(32)
+    transposed: int = u(1)
 
 
 @dataclass(frozen=True, kw_only=True)

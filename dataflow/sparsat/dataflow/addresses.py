@@ -1,0 +1,155 @@
+"""Where everything lies: activations while they live, weights with all that belongs to them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sparsat.dataflow.ir import Step, Update
+from sparsat.dataflow.layout import SINGLE, Weights
+from sparsat.dataflow.nests import Nest, Reduce, Spread
+from sparsat.dataflow.operands import Operands
+from sparsat.dataflow.regions import Regions
+from sparsat.dataflow.sites import Site
+from sparsat.hw.config import SATConfig
+from sparsat.hw.isa import instructions as isa
+
+GUARD = 1 << 20
+"""Bytes before the first tensor: a slab by rows may begin some rows before its image."""
+COPIES = ("forward", "forward_index", "backward", "backward_index")
+
+
+@dataclass(frozen=True)
+class WeightAddresses:
+    """Of one weight: masters, momentum, gradient, and the operand copies for FF and BP."""
+
+    master: int
+    momentum: int
+    gradient: int
+    forward: int
+    forward_index: int
+    backward: int
+    backward_index: int
+
+
+class Addresses:
+    """Addresses for one program; `of` and `update` are asked in program order.
+
+    Without `pregenerated` the operand copies are dense. `end` is the first byte beyond all tensors.
+    """
+
+    def __init__(
+        self, config: SATConfig, step: Step, sites: list[Site], *, pregenerated: bool
+    ) -> None:
+        self._config, self._pregenerated = config, pregenerated
+        self._regions = Regions(config.line_bytes, GUARD)
+        self._weights = {
+            site.op.layer: self._place(site) for site in sites if site.weights is not None
+        }
+        self._sizes = _sizes(step, sites)
+        self._dies = _last_uses(sites)
+        self._at: dict[str, int] = {}
+        self._number = 0
+
+    @property
+    def end(self) -> int:
+        return self._regions.end + GUARD
+
+    def of(self, site: Site) -> Operands:
+        """Operands of a GEMM (0 for others); makes room for results, gives back what is read up."""
+        op, number = site.op, self._number
+        self._number += 1
+        for name in (*op.reads, *op.writes):
+            if name in self._dies and name not in self._at:
+                self._at[name] = self._regions.take(name, self._sizes.get(name, 0))
+        found = self._operands(site)
+        self._regions.give(
+            name for name in dict.fromkeys((*op.reads, *op.writes)) if self._dies.get(name) == number
+        )
+        return found
+
+    def update(self, site: Site) -> isa.Update:
+        """UPDATE of a weight with its copies, or of a plain parameter."""
+        work = site.op.work
+        assert isinstance(work, Update)
+        if site.weights is None:
+            return self._plain(site, work)
+        n, m = self._copied(site)
+        weights, at = site.weights, self._weights[site.op.layer]
+        return isa.Update(
+            master=at.master,
+            momentum=at.momentum,
+            gradient=at.gradient,
+            copies=1,
+            n=n,
+            log_m=m.bit_length() - 3,
+            taps=weights.taps,
+            in_blocks=weights.inputs // self._config.block,
+            out_blocks=weights.outputs // self._config.block,
+            **{name: getattr(at, name) for name in COPIES},
+        )
+
+    def _plain(self, site: Site, work: Update) -> isa.Update:
+        block = self._config.block**2
+        blocks = -(-work.elements // block)
+        size = blocks * block * SINGLE
+        names = ("master", "momentum", "gradient")
+        places = {name: self._regions.take(f"{site.op.name} {name}", size) for name in names}
+        return isa.Update(**places, n=4, out_blocks=blocks)
+
+    def _operands(self, site: Site) -> Operands:
+        if not site.nests:
+            return Operands(0, 0, 0)
+        if site.weights is None:
+            return Operands(self._at[site.a], self._at[site.b], self._at[site.out])
+        weight = self._weights[site.op.layer]
+        if isinstance(site.nests[0], Reduce):
+            return Operands(self._at[site.a], self._at[site.b], weight.gradient)
+        values, indices = COPIES[:2] if site.forward else COPIES[2:]
+        sparse = site.pattern is not None and self._pregenerated
+        return Operands(
+            self._at[site.a],
+            getattr(weight, values),
+            self._at[site.out],
+            getattr(weight, indices) if sparse else 0,
+        )
+
+    def _copied(self, site: Site) -> tuple[int, int]:
+        """The pattern of the copies in memory; dense ones count as 4:4."""
+        return site.pattern if site.pattern and self._pregenerated else (4, 4)
+
+    def _place(self, site: Site) -> WeightAddresses:
+        weights: Weights = site.weights  # type: ignore[assignment]
+        layer, take = site.op.layer, self._regions.take
+        n, m = self._copied(site)
+        wide = weights.elements * site.products * SINGLE
+        values = weights.value_bytes(n, m) * site.products
+        index = weights.index_bytes(n, m) * site.products
+        sizes = {"master": wide, "momentum": wide, "gradient": wide}
+        sizes |= {name: index if "index" in name else values for name in COPIES}
+        return WeightAddresses(**{k: take(f"{layer} {k}", v) for k, v in sizes.items()})
+
+
+def _last_uses(sites: list[Site]) -> dict[str, int]:
+    """Number of the operation that uses each tensor last."""
+    return {
+        name: number
+        for number, site in enumerate(sites)
+        for name in (*site.op.reads, *site.op.writes)
+    }
+
+
+def _sizes(step: Step, sites: list[Site]) -> dict[str, int]:
+    """Bytes of each tensor as the operations need it laid out."""
+    sizes = {tensor.name: tensor.bytes for tensor in step.tensors}
+    for site in sites:
+        for nest in site.nests:
+            for name, size in _needs(site, nest):
+                sizes[name] = max(sizes.get(name, 0), size)
+    return sizes
+
+
+def _needs(site: Site, nest: Nest) -> Iterable[tuple[str, int]]:
+    yield site.a, nest.a.bytes
+    if isinstance(nest, Spread):
+        yield site.out, nest.out.bytes
+    if nest.b is not None:
+        yield site.b, nest.b.bytes

@@ -1,0 +1,59 @@
+"""Which plan a GEMM runs by: all mappings and tilings, the shortest estimate wins."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+from sparsat.dataflow import reduce, spread
+from sparsat.dataflow.halves import Halves
+from sparsat.dataflow.mapping import Policy, mappings
+from sparsat.dataflow.nests import Nest, Reduce, Spread
+from sparsat.dataflow.reduce import ReducePlan
+from sparsat.dataflow.spread import SpreadPlan
+from sparsat.hw.array_op import Order
+from sparsat.hw.config import SATConfig
+
+Plan = SpreadPlan | ReducePlan
+LATENCY = 60
+"""A guess at the memory's latency in cycles."""
+
+
+def plans(
+    config: SATConfig,
+    policy: Policy,
+    nests: tuple[Nest, ...],
+    pattern: tuple[int, int] | None,
+    prune: bool,
+) -> Iterator[Plan]:
+    """The whole search space, in a fixed order."""
+    halves, first = Halves.of(config), nests[0]
+    if isinstance(first, Reduce):
+        for nest in (first, replace(first, turned=True)):
+            for mapping in mappings(config, policy, None, Order.MN):
+                yield from reduce.candidates(halves, nest, mapping)
+        return
+    phases = tuple(nest for nest in nests if isinstance(nest, Spread))
+    order = Order.MN if first.a_words_of_rows else Order.K
+    for mapping in mappings(config, policy, pattern, order):
+        yield from spread.candidates(halves, phases, mapping, prune)
+
+
+def estimate(plan: Plan) -> int:
+    """Cycles if the array hides all moving but the first chunk's loads and the last one's stores."""
+    lines, first, last = plan.lines()
+    return max(plan.array_cycles(), lines) + first + last + 2 * LATENCY
+
+
+@cache
+def choose(
+    config: SATConfig,
+    policy: Policy,
+    nests: tuple[Nest, ...],
+    pattern: tuple[int, int] | None,
+    prune: bool,
+) -> Plan:
+    """The plan of the least estimate, the first of equals. ValueError if none fits the machine."""
+    best = min(plans(config, policy, nests, pattern, prune), key=estimate, default=None)
+    if best is None:
+        raise ValueError("its smallest slab or column block does not fit the scratchpads")
+    return best

@@ -1,0 +1,83 @@
+"""How tensors lie in the machine's memory: docs/architecture.md has the table."""
+
+from dataclasses import dataclass
+
+from sparsat.hw.config import SATConfig
+
+HALF, SINGLE = 2, 4
+"""Bytes of an operand, and of a sum."""
+
+
+def padded(count: int, unit: int) -> int:
+    return -(-count // unit) * unit
+
+
+@dataclass(frozen=True)
+class Activation:
+    """FP16 [images, height, width, channels]: channels padded to blocks, image rows to lines."""
+
+    config: SATConfig
+    images: int
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def pitch(self) -> int:
+        """Values from one pixel to the next."""
+        return padded(self.channels, self.config.block)
+
+    @property
+    def row_values(self) -> int:
+        return padded(self.width * self.pitch, self.config.line_bytes // HALF)
+
+    @property
+    def image_values(self) -> int:
+        return self.height * self.row_values
+
+    @property
+    def bytes(self) -> int:
+        return self.images * self.image_values * HALF
+
+    def lines(self, values: int) -> int:
+        """Lines of a whole number of image rows."""
+        return values * HALF // self.config.line_bytes
+
+    def b_rows(self, values: int) -> int:
+        """Rows of the B scratchpad."""
+        return values // self.config.cols
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weight [taps, inputs, outputs]: masters in blocks, and two operand copies.
+
+    `inputs` and `outputs` are padded to blocks here. The forward copy holds
+    [outputs / cols][taps · inputs] rows of `cols` outputs, of which n in m are kept; the backward
+    copy [inputs / cols][taps · outputs] rows of `cols` inputs.
+    """
+
+    config: SATConfig
+    taps: int
+    inputs: int
+    outputs: int
+
+    @classmethod
+    def of(cls, config: SATConfig, taps: int, inputs: int, outputs: int) -> "Weights":
+        return cls(config, taps, padded(inputs, config.block), padded(outputs, config.block))
+
+    @property
+    def elements(self) -> int:
+        return self.taps * self.inputs * self.outputs
+
+    @property
+    def master_block(self) -> int:
+        """Bytes of a block of masters: D inputs × cols outputs."""
+        return self.config.block * self.config.cols * SINGLE
+
+    def value_bytes(self, n: int, m: int) -> int:
+        """Of one operand copy."""
+        return self.elements * n // m * HALF
+
+    def index_bytes(self, n: int, m: int) -> int:
+        return 0 if n == m else self.elements * n // m // 2

@@ -1,0 +1,119 @@
+"""What each operation of a step is to the machine: its loop nests, weights and tensors."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+from sparsat.dataflow.ir import Conv, Layer, MatMul, Op, Step, Update, Vector
+from sparsat.dataflow.layout import Weights
+from sparsat.dataflow.nests import Nest, Reduce, nests
+from sparsat.hw.config import SATConfig
+
+Pattern = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Site:
+    """An operation with its nests; `a`, `b`, `out` name the tensors they read and write.
+
+    `weights` is set where B is one (FF, BP), where the result is its gradient (WU), and for its
+    update. `pattern` is that of the layer, None where its weights stay dense.
+    """
+
+    op: Op
+    nests: tuple[Nest, ...] = ()
+    a: str = ""
+    b: str = ""
+    out: str = ""
+    weights: Weights | None = None
+    products: int = 1
+    pattern: Pattern | None = None
+
+    @property
+    def forward(self) -> bool:
+        """B is the forward copy of a weight: FF, or BP of a transposed convolution."""
+        work = self.op.work
+        transposed = isinstance(work, Conv) and work.transposed
+        return (self.op.stage == "FF") != transposed
+
+    @property
+    def weighted(self) -> bool:
+        """B is a weight."""
+        return self.weights is not None and self.op.stage != "WU"
+
+
+def sites(config: SATConfig, step: Step, pattern: Pattern | None) -> list[Site]:
+    """All operations in the order in which they run: weights are updated after their last use.
+
+    Updates of weights in several groups are left to the host: outside its blocks on the diagonal a
+    joined weight must stay zero.
+    """
+    found = [_site(config, step, op, pattern) for op in step.ops]
+    used = {site.op.layer: site for site in found if site.weights is not None}
+    last = {site.op.layer: index for index, site in enumerate(found) if site.weights is not None}
+    moved: dict[int, list[Site]] = {}
+    ordered: list[Site] = []
+    for site in found:
+        layer = site.op.layer
+        if isinstance(site.op.work, Update) and site.op.work.prunable and layer in used:
+            moved.setdefault(last[layer], []).append(_update(site, used[layer]))
+    for index, site in enumerate(found):
+        work = site.op.work
+        if not (isinstance(work, Update) and work.prunable and site.op.layer in used):
+            ordered.append(site)
+        ordered += moved.get(index, [])
+    return ordered
+
+
+def _update(site: Site, user: Site) -> Site:
+    if user.products == 1:
+        return replace(site, weights=user.weights, pattern=user.pattern)
+    elements = site.op.work.elements if isinstance(site.op.work, Update) else 0
+    work = Vector("grouped update", elements, elements * 14, elements * 12, elements * 6)
+    return replace(site, op=replace(site.op, work=work))
+
+
+def _site(config: SATConfig, step: Step, op: Op, pattern: Pattern | None) -> Site:
+    work = op.work
+    if not isinstance(work, Conv | MatMul):
+        return Site(op)
+    layer = step.layer.get(op.layer)
+    first = layer is not None and layer.first
+    found = _nests(config, work, op.stage, step.batch, first)
+    kind = found[0]
+    if isinstance(work, MatMul):
+        return Site(op, found, a=op.reads[0], b=op.reads[1], out=op.writes[0])
+    assert kind.weights is not None
+    kept = _pattern_of(layer, pattern)
+    weights = kind.weights
+    if isinstance(kind, Reduce):
+        x, dy = _wu_reads(step, op)
+        return Site(op, found, x, dy, op.layer, weights, kind.products, kept)
+    data = next((name for name in op.reads if layer is None or name != layer.weight), op.reads[0])
+    return Site(op, found, data, op.layer, op.writes[0], weights, kind.products, kept)
+
+
+@cache
+def _nests(
+    config: SATConfig, work: Conv | MatMul, stage: str, images: int, first: bool
+) -> tuple[Nest, ...]:
+    return tuple(nests(config, work, stage, images, first))
+
+
+def _wu_reads(step: Step, op: Op) -> tuple[str, str]:
+    """The layer's input and the gradient of its output, in whatever order they are read."""
+    inputs = {
+        other.reads[0] for other in step.ops if other.layer == op.layer and other.stage == "FF"
+    }
+    first, second = op.reads[0], op.reads[-1]
+    return (first, second) if first in inputs and second not in inputs else (second, first)
+
+
+def _pattern_of(layer: Layer | None, pattern: Pattern | None) -> Pattern | None:
+    """The pattern of the weights of a layer: None where they stay dense."""
+    if pattern is None or layer is None or not layer.prunable:
+        return None
+    conv, m = layer.conv, pattern[1]
+    whole = conv.ci % m == 0 and conv.co % m == 0 and conv.groups == 1
+    return pattern if whole and not layer.first and not layer.head else None
+
+
