@@ -165,7 +165,7 @@ def test_verify_sees_a_forgotten_step_and_a_broken_pattern() -> None:
     handle = prepare(model, NMConfig("bdwp"))
     with torch.no_grad():
         model[2].weight.add_(1.0)
-    assert [(v.name, v.what[:18]) for v in handle.verify()] == [("2.weight", "ff operand is stal")]
+    assert [(v.name, v.what[:18]) for v in handle.verify()] == [("2.weight", "ff is stale: the w")]
     handle.refresh()
     assert handle.verify() == []
     asp = prepare(small_net(), NMConfig("asp"))
@@ -196,17 +196,20 @@ def test_checkpoints_load_both_ways() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bdwp", "transposable", "bi-mask", "s-ste", "asp", "pdp", "maskllm"]
+    "name", ["bdwp", "transposable", "bi-mask", "s-ste", "asp", "wanda", "pdp", "maskllm"]
 )
 def test_resume_is_bit_identical(name: str) -> None:
-    def start():  # type: ignore[no-untyped-def]
+    def start(noise: float):  # type: ignore[no-untyped-def]
         model = small_net()
+        with torch.no_grad():
+            model[2].weight.add_(noise * torch.randn_like(model[2].weight))
         options = {"transposable": {"refresh_every": 3}, "bi-mask": {"search_every": 3}}
         config = NMConfig(name, total_steps=9, options=options.get(name, {}))
         handle = prepare(model, config)
         return model, handle, torch.optim.SGD(handle.parameters(), lr=0.05, momentum=0.9)
 
-    model, handle, optimizer = start()
+    model, handle, optimizer = start(0.0)
+    handle.calibrate([batch()])
     train(model, handle, 4, optimizer)
     file = io.BytesIO()
     parts = {"model": model, "handle": handle, "optimizer": optimizer}
@@ -214,7 +217,7 @@ def test_resume_is_bit_identical(name: str) -> None:
     torch.manual_seed(5)
     train(model, handle, 4, optimizer)
 
-    model2, handle2, optimizer2 = start()
+    model2, handle2, optimizer2 = start(1.0)  # whose weights give another state
     file.seek(0)
     saved = torch.load(file, weights_only=True)
     for key, part in {"model": model2, "handle": handle2, "optimizer": optimizer2}.items():
@@ -224,14 +227,29 @@ def test_resume_is_bit_identical(name: str) -> None:
     pairs = zip(handle.parameters(), handle2.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     for a, b in zip(handle.sites, handle2.sites, strict=True):
-        assert all(torch.equal(x, y) for (_, x), (_, y) in zip(a.state(), b.state(), strict=True))
+        assert all(
+            torch.equal(x, y) for (_, x), (_, y) in zip(a.buffers(), b.buffers(), strict=True)
+        )
 
 
-def test_state_for_another_model_is_refused() -> None:
-    state = prepare(small_net(), NMConfig("asp")).state_dict()
-    other = prepare(nn.Sequential(nn.Linear(8, 8)), NMConfig("asp", exclude=()))
-    with pytest.raises(ValueError, match=r"state for '2\.weight', which is not a sparse weight"):
-        other.load_state_dict(state)
+def test_state_for_another_run_is_refused_and_changes_nothing() -> None:
+    handle = prepare(small_net(), NMConfig("asp"))
+    before = handle.export_masks()
+    for config, message in (
+        (NMConfig("transposable"), "the method is transposable in this state; allowed: asp"),
+        (NMConfig("asp", 1, 4), r"the pattern of '2\.weight' is 1:4 in this state; allowed: 2:8"),
+        (NMConfig("asp", exclude=["6"]), r"the pattern of '0\.weight' is|'6\.weight' is None in"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            handle.load_state_dict(prepare(small_net(), config).state_dict())
+    state = handle.state_dict()
+    state["state"]["6.weight"] = {"scale": torch.ones(1)}
+    with pytest.raises(ValueError, match=r"state of '6\.weight' holds scale; allowed: mask"):
+        handle.load_state_dict(state)
+    state["state"]["6.weight"] = {"mask": torch.ones(1)}
+    with pytest.raises(ValueError, match=r"shape of 'mask' of '6\.weight' is \(1,\) in this"):
+        handle.load_state_dict(state)
+    assert all(torch.equal(before[k], m) for k, m in handle.export_masks().items())
 
 
 def test_masks_of_both_conventions_import() -> None:
