@@ -152,6 +152,17 @@ def test_pdp_channel_prunes_whole_outputs() -> None:
     assert int(alive.sum()) == 4
 
 
+def test_pdp_channel_has_a_gradient_where_an_output_is_zero() -> None:
+    layer = nn.Linear(16, 16)
+    with torch.no_grad():
+        layer.weight[3] = 0.0
+    handle = pdp(layer, 2, granularity="channel", dense_fraction=0.0, ramp_fraction=0.0)
+    handle.step()
+    layer(torch.ones(1, 16)).sum().backward()
+    assert layer.weight.grad is not None
+    assert bool(layer.weight.grad.isfinite().all())
+
+
 def maskllm(layer: Any, steps: int = 4, **options: Any) -> Any:
     config = NMConfig("maskllm", 2, 4, exclude=(), total_steps=steps, options=options)
     return prepare(nn.Sequential(layer), config)

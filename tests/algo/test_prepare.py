@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from sparsat.algo import METHODS, NMConfig, NMPattern, prepare
 from sparsat.algo.methods.base import IN
@@ -85,6 +86,62 @@ def test_layers_that_cannot_be_taken_over_are_named() -> None:
         "grouped convolution (groups 2)",
         "MyLinear may compute something else than its base class",
     ]
+
+
+def test_layers_of_other_kinds_are_named() -> None:
+    class Conv1D(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(16, 16))
+
+    model = nn.Sequential(
+        nn.Conv1d(16, 16, 3),
+        nn.ConvTranspose2d(16, 16, 3),
+        nn.LSTM(16, 16),
+        Conv1D(),
+        nn.Embedding(16, 16),
+        nn.LayerNorm([16, 16]),
+        nn.Linear(16, 16),
+    )
+    report = prepare(model, NMConfig("bdwp", exclude=())).report
+    assert [s.name for s in report.sparse] == ["6.weight"]
+    assert {s.name: s.reason.partition(" (")[0] for s in report.skipped} == {
+        "0.weight": "Conv1d is not supported",
+        "1.weight": "ConvTranspose2d is not supported",
+        "2.weight_ih_l0": "LSTM is not supported",
+        "2.weight_hh_l0": "LSTM is not supported",
+        "3.weight": "Conv1D is not supported",
+    }
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: prune.random_unstructured(layer, "weight", 0.5),
+        nn.utils.weight_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+    ],
+)
+def test_layers_that_compute_their_weight_are_refused(change: Any) -> None:
+    model = nn.Sequential(nn.Linear(16, 16), change(nn.Linear(16, 16)))
+    with pytest.raises(ValueError, match=r"layer '1': its weight is computed from others \(weight"):
+        prepare(model, NMConfig("bdwp", exclude=()))
+    report = prepare(model, NMConfig("bdwp", exclude=["1"])).report
+    assert [s.name for s in report.sparse] == ["0.weight"]
+
+
+def test_attention_that_computes_a_weight_is_refused_or_left_whole() -> None:
+    attention: Any = nn.MultiheadAttention(16, 4, batch_first=True)
+    nn.utils.parametrizations.spectral_norm(attention.out_proj)
+    model: Any = nn.Sequential(nn.Linear(16, 16), attention)
+    with pytest.raises(ValueError, match="layer '1': its weight is computed"):
+        prepare(model, NMConfig("bdwp", exclude=()))
+    x = torch.randn(2, 5, 16)
+    expected = attention(x, x, x)[0]
+    prepare(model, NMConfig("bdwp", exclude=["1", r"1\.out_proj"], numerics="sat"))
+    attention.eval(), torch.testing.assert_close(attention(x, x, x)[0], expected)
 
 
 @pytest.mark.parametrize(
