@@ -27,9 +27,9 @@ def _work(rank: int, rendezvous: str) -> None:
         model = nn.Sequential(nn.Linear(16, 32), nn.BatchNorm1d(32), nn.Linear(32, 16))
         handle = prepare(model, NMConfig(method, exclude=(), options=options))
         handle.calibrate([torch.randn(32, 16)])
+        _check_equal(method, model, handle)
         _train(model, handle)
-        for name, tensor in [*_state(model), *handle.export_masks().items()]:
-            _check_equal(f"{method}: {name}", tensor)
+        _check_equal(method, model, handle)
     with pytest.raises(ValueError, match="maskllm trains parameters that no other process sees"):
         prepare(nn.Sequential(nn.Linear(16, 16)), NMConfig("maskllm", exclude=(), total_steps=2))
     dist.destroy_process_group()
@@ -51,8 +51,9 @@ def _state(model: nn.Module) -> list[tuple[str, Tensor]]:
     return [(n, t) for n, t in [*model.named_parameters(), *model.named_buffers()] if "1." not in n]
 
 
-def _check_equal(what: str, tensor: Tensor) -> None:
-    mine = tensor.detach().float().contiguous()
-    both = [torch.empty_like(mine) for _ in range(2)]
-    dist.all_gather(both, mine)
-    assert torch.equal(*both), what
+def _check_equal(method: str, model: nn.Module, handle: Any) -> None:
+    for name, tensor in [*_state(model), *handle.export_masks().items()]:
+        mine = tensor.detach().float().contiguous()
+        both = [torch.empty_like(mine) for _ in range(2)]
+        dist.all_gather(both, mine)
+        assert torch.equal(*both), f"{method}: {name}"

@@ -21,7 +21,9 @@ class NMConfig:
         convolution and the last linear layer, `()` nothing.
     per_layer: regex → pattern, a string such as "2:4" or "dense"; the first match wins, also over
         `exclude=None`.
-    numerics: "torch", or "sat" for the accelerator's arithmetic in every layer it can run.
+    numerics: "torch", or "sat" for the accelerator's arithmetic in every layer it can run and in
+        the products of activations that `nn.MultiheadAttention` and `layers.Product` compute; other
+        products of activations stay in torch's arithmetic.
     total_steps: optimizer steps of the run, for methods with a schedule.
     seed: the run's, for methods that search at random.
     options: the method's own settings, the fields of its class `METHODS[method]`.

@@ -1,27 +1,25 @@
 """`prepare`: put a method into a model, and the handle that keeps it in step with the optimizer."""
 
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from . import state as states
 from .calibration import calibrate
 from .config import NMConfig
 from .distributed import broadcast, processes
-from .layers import Product, SatProduct, exchange_products, gemms_of, swap, unswap
+from .layers import Product, SatProduct, exchange_products, gemms_of, swap_all, unswap
 from .methods import METHODS
 from .methods.base import IN, OUT, Method
+from .optimizers import hook_optimizers
 from .packed import Packed, pack_bp, pack_ff
 from .patterns import NMPattern, check_counts
 from .selection import Candidate, Report, Skipped, SparseLayer, decide, unusable
 from .sites import Site
-from .verify import Violation, check
+from .verify import Violation, check, largest_group
 
 
 def prepare(model: nn.Module, config: NMConfig) -> "Handle":
@@ -53,9 +51,8 @@ class Handle:
 
     Call `step()` once after every optimizer step. The decay term and the masking of gradients
     need no call: a hook on PyTorch's optimizers applies them just before their step, after loss
-    unscaling, accumulation and clipping. An optimizer that is given a closure computes gradients
-    after that, which the hook refuses. A handle ends with `finalize`: what needs the sparse weights
-    then raises `RuntimeError`.
+    unscaling, accumulation and clipping; it refuses a step with a closure. After `finalize` the
+    handle is of no use: all that needs its sparse weights raises `RuntimeError`.
     """
 
     def __init__(
@@ -75,7 +72,7 @@ class Handle:
             for site in self.sites:
                 self.method.setup(site)
         self.refresh()
-        self._swapped = _swap_all([*self.sites, *dense])
+        self._swapped = swap_all([*self.sites, *dense])
         self._sat = config.numerics == "sat"
         if self._sat:
             exchange_products(model, Product, SatProduct)
@@ -84,7 +81,7 @@ class Handle:
         for encoder in self._nested:
             encoder.use_nested_tensor = False  # type: ignore[assignment]
         self._keep_buffers_local()
-        self._unhook = _hook_optimizers(self)
+        self._unhook = hook_optimizers(self)
 
     @property
     def sites(self) -> list[Site]:
@@ -182,14 +179,15 @@ class Handle:
         """
         check_counts(counts)
         sites = {site.name: site for site in self.sites}
-        for name, mask in masks.items():
+        kept = {name: m.bool() if counts == "kept" else ~m.bool() for name, m in masks.items()}
+        for name, mask in kept.items():
             if name not in sites:
                 raise ValueError(f"mask for {name!r}, which is not among: {', '.join(sites)}")
-            site, kept = sites[name], mask.bool() if counts == "kept" else ~mask.bool()
-            _check_mask(site, kept)
-            if not self.method.set_mask(site, kept.to(site.weight.device)):
+            _check_mask(sites[name], mask)
+        for name, mask in kept.items():
+            if not self.method.set_mask(sites[name], mask.to(sites[name].weight.device)):
                 raise ValueError(f"{self.config.method} makes its own masks; use method 'fixed'")
-            site.regenerate()
+            sites[name].regenerate()
 
     def state_dict(self) -> dict[str, Any]:
         """What an exact resume needs beside the model's own state_dict."""
@@ -222,22 +220,6 @@ class Handle:
         self._closed = True
         return self.model
 
-    @torch.no_grad()
-    def before_optimizer(self, optimizer: Optimizer, closure: object) -> None:
-        """Let the method change the gradients that `optimizer` is about to read."""
-        scale = getattr(optimizer, "grad_scale", None)  # set by GradScaler for fused optimizers
-        mine = {id(site.weight): site for site in self.sites}
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                site = mine.get(id(parameter))
-                if site is not None and closure is not None:
-                    raise RuntimeError(
-                        "optimizer.step(closure) computes gradients that the method cannot change; "
-                        "call backward() first and step() without a closure"
-                    )
-                if site is not None and parameter.grad is not None:
-                    self.method.adjust_grad(site, parameter.grad, 1.0 if scale is None else scale)
-
     def _keep_buffers_local(self) -> None:
         """Keep DistributedDataParallel from broadcasting what every rank derives by itself."""
         held = {id(buffer) for site in self.sites for _, buffer in site.buffers()}
@@ -261,15 +243,6 @@ def _make_sites(
     return pruned, dense
 
 
-def _swap_all(sites: list[Site]) -> list[nn.Module]:
-    by_module: dict[nn.Module, list[Site]] = {}
-    for site in sites:
-        by_module.setdefault(site.module, []).append(site)
-    for module, own in by_module.items():
-        swap(module, own)
-    return list(by_module)
-
-
 def _freeze_beside(model: nn.Module, added: list[nn.Parameter]) -> list[nn.Parameter]:
     """Freeze the model's parameters where a method brings its own; those that were frozen now."""
     trained = [p for p in model.parameters() if p.requires_grad] if added else []
@@ -278,25 +251,10 @@ def _freeze_beside(model: nn.Module, added: list[nn.Parameter]) -> list[nn.Param
     return trained
 
 
-def _hook_optimizers(handle: Handle) -> Callable[[], object]:
-    """Call `before_optimizer` ahead of every optimizer's step while the handle lives."""
-    reference = weakref.ref(handle)
-
-    def hook(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        alive = reference()
-        if alive is not None:
-            closure = args[1] if len(args) > 1 else kwargs.get("closure")
-            alive.before_optimizer(optimizer, closure)
-
-    removable = register_optimizer_step_pre_hook(hook)
-    return weakref.finalize(handle, removable.remove)
-
-
 def _check_mask(site: Site, kept: Tensor) -> None:
     if kept.shape != site.weight.shape:
         shape = tuple(site.weight.shape)
         raise ValueError(f"mask for {site.name!r} is {tuple(kept.shape)}; allowed: {shape}")
-    pattern = site.pattern
-    most = int(kept.movedim(1, -1).unflatten(-1, (-1, pattern.m)).sum(-1).max())
-    if most > pattern.n_keep:
-        raise ValueError(f"mask for {site.name!r} keeps {most} of a group; allowed: {pattern}")
+    most = largest_group(kept, site.pattern, IN)
+    if most > site.pattern.n_keep:
+        raise ValueError(f"mask for {site.name!r} keeps {most} of a group; allowed: {site.pattern}")

@@ -137,7 +137,17 @@ SPARSE_CLASS: dict[type[nn.Module], type[nn.Module]] = {
 DENSE_CLASS = {sparse: dense for dense, sparse in SPARSE_CLASS.items()}
 
 
-def swap(module: nn.Module, sites: list[Site]) -> None:
+def swap_all(sites: list[Site]) -> list[nn.Module]:
+    """Route every module that `sites` are weights of through them; returns the modules."""
+    by_module: dict[nn.Module, list[Site]] = {}
+    for site in sites:
+        by_module.setdefault(site.module, []).append(site)
+    for module, own in by_module.items():
+        _swap(module, own)
+    return list(by_module)
+
+
+def _swap(module: nn.Module, sites: list[Site]) -> None:
     """Route `module` through `sites`. An attention's output projection only holds its site."""
     module.nm = {site.attr: site for site in sites}  # type: ignore[assignment]
     module.__class__ = SPARSE_CLASS.get(type(module), type(module))
@@ -149,7 +159,7 @@ def swap(module: nn.Module, sites: list[Site]) -> None:
 
 
 def unswap(module: nn.Module) -> None:
-    """Undo `swap`, weights as they are."""
+    """Undo `swap_all` for one module, weights as they are."""
     for handle in module._nm_handles:  # type: ignore[union-attr]
         handle.remove()
     for site in module.nm.values():  # type: ignore[union-attr,operator]

@@ -47,9 +47,14 @@ def _broken(site: Site) -> Iterator[str]:
         yield "FF reads other weights than finalize() would leave"
 
 
+def largest_group(w: Tensor, pattern: NMPattern, dim: int) -> int:
+    """Most non-zero entries in one group of `w` along `dim`."""
+    groups = (w != 0).movedim(dim, -1).unflatten(-1, (-1, pattern.m))
+    return int(groups.sum(-1).max())
+
+
 def _too_many(stage: str, w: Tensor, pattern: NMPattern, dim: int) -> Iterator[str]:
     """A complaint where a group of `w` along `dim` has more than `n_keep` non-zero entries."""
-    groups = (w != 0).movedim(dim, -1).unflatten(-1, (-1, pattern.m))
-    most = int(groups.sum(-1).max())
+    most = largest_group(w, pattern, dim)
     if most > pattern.n_keep:
         yield f"{stage} operand keeps {most} of a group, not {pattern}"
