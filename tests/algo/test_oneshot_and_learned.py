@@ -110,6 +110,14 @@ def test_pdp_ramps_from_dense_to_the_pattern() -> None:
     assert torch.equal(handle.export_masks()["0.weight"], NMPattern(2, 8).mask(layer.weight, 1))
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 100])
+def test_pdp_reaches_its_target_in_a_run_of_any_length(steps: int) -> None:
+    handle = pdp(nn.Linear(16, 16), steps, dense_fraction=0.3, ramp_fraction=0.7)
+    for _ in range(steps):
+        handle.step()
+    assert handle.verify() == []
+
+
 def test_pdp_gradient_is_the_closed_form() -> None:
     """d(m·w)/dw = m + 2w²·m(1-m)/τ, the threshold held constant."""
     torch.manual_seed(4)

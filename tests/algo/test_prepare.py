@@ -162,6 +162,10 @@ def test_attention_that_computes_a_weight_is_refused_or_left_whole() -> None:
         (dict(method="sdgp", options={"rule": "best"}), "rule is 'best'; allowed: rescaled"),
         (dict(method="transposable", options={"search": "x"}), "search is 'x'; allowed: greedy"),
         (dict(method="pdp", total_steps=9, options={"tau": "x"}), "tau is 'x'; allowed"),
+        (
+            dict(method="pdp", total_steps=9, options={"ramp_fraction": 0.9}),
+            r"are \(0.15, 0.9\); al",
+        ),
     ],
 )
 def test_bad_configurations_are_named(config: dict, message: str) -> None:

@@ -48,6 +48,12 @@ class PDP(Method):
             raise ValueError(f'tau is {self.tau!r}; allowed: "auto" or a number above 0')
         if not self.total_steps or self.total_steps < 1:
             raise ValueError(f"total_steps is {self.total_steps}; pdp needs the run's length, ≥ 1")
+        fractions = (self.dense_fraction, self.ramp_fraction)
+        if min(fractions) < 0 or sum(fractions) > 1 or self.dense_fraction == 1:
+            raise ValueError(
+                f"dense_fraction and ramp_fraction are {fractions}; "
+                "allowed: 0 or more, together at most 1, the first below 1"
+            )
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -97,8 +103,10 @@ class PDP(Method):
     def _ramp(self, step: int) -> float:
         """Share of the target that is pruned after `step` steps."""
         assert self.total_steps is not None
-        start, length = self.dense_fraction * self.total_steps, self.ramp_fraction
-        return min(max((step - start) / max(length * self.total_steps, 1.0), 0.0), 1.0)
+        if step >= self.total_steps:
+            return 1.0
+        past = step / self.total_steps - self.dense_fraction
+        return min(max(past / max(self.ramp_fraction, 1e-9), 0.0), 1.0)
 
     def _choose(self, site: Site, ramp: float) -> tuple[Tensor, Tensor]:
         """Magnitudes of the competitors, and which of them stay at `ramp`."""
