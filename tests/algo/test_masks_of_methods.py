@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsat.algo import NMConfig, NMPattern, prepare
-from sparsat.algo.methods.mvue import inclusion, mvue, prune_along_batch
+from sparsat.algo.methods.mvue import GradientPattern, inclusion, mvue, prune_along_batch
 from sparsat.algo.methods.s_ste import soft_threshold
 from sparsat.algo.methods.transposable import transposable_mask
 
@@ -77,6 +77,14 @@ def test_bi_mask_backward_is_inside_forward() -> None:
     assert (bp != 0).sum() >= (alone.nm["weight"].held("bp") != 0).sum()
 
 
+def test_bi_mask_searches_with_the_seed_of_the_run() -> None:
+    orders = [
+        prepared("bi-mask", seed=seed)[1].sites[0].held("permutation").tolist()
+        for seed in (0, 0, 1)
+    ]
+    assert orders[0] == orders[1] != orders[2]
+
+
 def best_2_of_4(w: Tensor) -> float:
     """Largest Σ|w| over all 4×4 masks with at most two per row and column."""
     rows = [r for r in itertools.product((0, 1), repeat=4) if sum(r) == 2]
@@ -124,9 +132,9 @@ def test_transposable_mask_is_renewed_on_schedule() -> None:
     assert not torch.equal(handle.export_masks()["0.weight"], first)
 
 
-@pytest.mark.parametrize("kept", [(1, 4), (2, 4), (2, 8), (3, 8)])
+@pytest.mark.parametrize("kept", [(1, 2), (1, 4), (2, 4), (2, 8), (3, 8)])
 def test_mvue_is_unbiased_and_keeps_n(kept: tuple[int, int]) -> None:
-    pattern, draws = NMPattern(*kept), 40_000
+    pattern, draws = GradientPattern(*kept), 40_000
     torch.manual_seed(3)
     a = torch.randn(pattern.m)
     samples = mvue(a.expand(draws, -1), pattern)
@@ -147,6 +155,26 @@ def test_inclusion_matches_the_closed_form_for_two_draws() -> None:
 def test_mvue_of_groups_with_few_entries_is_exact() -> None:
     a = torch.tensor([[0.0, -3.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1e-30]])
     assert torch.equal(mvue(a, NMPattern(2, 4)), a)
+
+
+def test_mvue_divides_before_it_rounds() -> None:
+    """A kept half-precision entry is a/p rounded once, as the chance itself is not rounded."""
+    a = torch.randn(200, 4, generator=torch.manual_seed(7)).half()
+    pruned = mvue(a, NMPattern(2, 4))
+    exact = a.double() / inclusion(a.double().abs(), 2)
+    assert torch.equal(pruned[pruned != 0], exact.half()[pruned != 0])
+
+
+def test_gradients_take_the_papers_one_of_two() -> None:
+    for method in ("mvue", "s-ste"):
+        _, handle = prepared(method, options={"gradient": "1:2"})
+        assert handle.stages["0.weight"]["WU"] == 0.5
+        dy = handle.sites[0].wu_rule(torch.randn(8, 16))
+        assert bool(((dy.t().unflatten(1, (4, 2)) != 0).sum(-1) == 1).all())
+    with pytest.raises(ValueError, match="m is 3; allowed: 2, 4, 8 or 16"):
+        NMConfig("mvue", options={"gradient": "1:3"})
+    with pytest.raises(ValueError, match="m is 2; allowed: 4, 8 or 16"):
+        NMConfig("mvue", 1, 2)
 
 
 def test_mvue_groups_batch_and_space_of_one_channel() -> None:

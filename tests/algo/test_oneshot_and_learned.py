@@ -110,6 +110,14 @@ def test_pdp_ramps_from_dense_to_the_pattern() -> None:
     assert torch.equal(handle.export_masks()["0.weight"], NMPattern(2, 8).mask(layer.weight, 1))
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 100])
+def test_pdp_reaches_its_target_in_a_run_of_any_length(steps: int) -> None:
+    handle = pdp(nn.Linear(16, 16), steps, dense_fraction=0.3, ramp_fraction=0.7)
+    for _ in range(steps):
+        handle.step()
+    assert handle.verify() == []
+
+
 def test_pdp_gradient_is_the_closed_form() -> None:
     """d(m·w)/dw = m + 2w²·m(1-m)/τ, the threshold held constant."""
     torch.manual_seed(4)
@@ -150,6 +158,17 @@ def test_pdp_channel_prunes_whole_outputs() -> None:
     handle.finalize()
     alive = layer.weight.abs().sum((1, 2, 3)) > 0
     assert int(alive.sum()) == 4
+
+
+def test_pdp_channel_has_a_gradient_where_an_output_is_zero() -> None:
+    layer = nn.Linear(16, 16)
+    with torch.no_grad():
+        layer.weight[3] = 0.0
+    handle = pdp(layer, 2, granularity="channel", dense_fraction=0.0, ramp_fraction=0.0)
+    handle.step()
+    layer(torch.ones(1, 16)).sum().backward()
+    assert layer.weight.grad is not None
+    assert bool(layer.weight.grad.isfinite().all())
 
 
 def maskllm(layer: Any, steps: int = 4, **options: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from sparsat.algo import METHODS, NMConfig, NMPattern, prepare
 from sparsat.algo.methods.base import IN
@@ -87,6 +88,62 @@ def test_layers_that_cannot_be_taken_over_are_named() -> None:
     ]
 
 
+def test_layers_of_other_kinds_are_named() -> None:
+    class Conv1D(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(16, 16))
+
+    model = nn.Sequential(
+        nn.Conv1d(16, 16, 3),
+        nn.ConvTranspose2d(16, 16, 3),
+        nn.LSTM(16, 16),
+        Conv1D(),
+        nn.Embedding(16, 16),
+        nn.LayerNorm([16, 16]),
+        nn.Linear(16, 16),
+    )
+    report = prepare(model, NMConfig("bdwp", exclude=())).report
+    assert [s.name for s in report.sparse] == ["6.weight"]
+    assert {s.name: s.reason.partition(" (")[0] for s in report.skipped} == {
+        "0.weight": "Conv1d is not supported",
+        "1.weight": "ConvTranspose2d is not supported",
+        "2.weight_ih_l0": "LSTM is not supported",
+        "2.weight_hh_l0": "LSTM is not supported",
+        "3.weight": "Conv1D is not supported",
+    }
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: prune.random_unstructured(layer, "weight", 0.5),
+        nn.utils.weight_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+    ],
+)
+def test_layers_that_compute_their_weight_are_refused(change: Any) -> None:
+    model = nn.Sequential(nn.Linear(16, 16), change(nn.Linear(16, 16)))
+    with pytest.raises(ValueError, match=r"layer '1': its weight is computed from others \(weight"):
+        prepare(model, NMConfig("bdwp", exclude=()))
+    report = prepare(model, NMConfig("bdwp", exclude=["1"])).report
+    assert [s.name for s in report.sparse] == ["0.weight"]
+
+
+def test_attention_that_computes_a_weight_is_refused_or_left_whole() -> None:
+    attention: Any = nn.MultiheadAttention(16, 4, batch_first=True)
+    nn.utils.parametrizations.spectral_norm(attention.out_proj)
+    model: Any = nn.Sequential(nn.Linear(16, 16), attention)
+    with pytest.raises(ValueError, match="layer '1': its weight is computed"):
+        prepare(model, NMConfig("bdwp", exclude=()))
+    x = torch.randn(2, 5, 16)
+    expected = attention.eval()(x, x, x)[0]
+    prepare(model, NMConfig("bdwp", exclude=["1", r"1\.out_proj"], numerics="sat"))
+    assert torch.equal(attention(x, x, x)[0], expected)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -105,6 +162,10 @@ def test_layers_that_cannot_be_taken_over_are_named() -> None:
         (dict(method="sdgp", options={"rule": "best"}), "rule is 'best'; allowed: rescaled"),
         (dict(method="transposable", options={"search": "x"}), "search is 'x'; allowed: greedy"),
         (dict(method="pdp", total_steps=9, options={"tau": "x"}), "tau is 'x'; allowed"),
+        (
+            dict(method="pdp", total_steps=9, options={"ramp_fraction": 0.9}),
+            r"are \(0.15, 0.9\); al",
+        ),
     ],
 )
 def test_bad_configurations_are_named(config: dict, message: str) -> None:
@@ -165,7 +226,7 @@ def test_verify_sees_a_forgotten_step_and_a_broken_pattern() -> None:
     handle = prepare(model, NMConfig("bdwp"))
     with torch.no_grad():
         model[2].weight.add_(1.0)
-    assert [(v.name, v.what[:18]) for v in handle.verify()] == [("2.weight", "ff operand is stal")]
+    assert [(v.name, v.what[:18]) for v in handle.verify()] == [("2.weight", "ff is stale: the w")]
     handle.refresh()
     assert handle.verify() == []
     asp = prepare(small_net(), NMConfig("asp"))
@@ -196,17 +257,20 @@ def test_checkpoints_load_both_ways() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bdwp", "transposable", "bi-mask", "s-ste", "asp", "pdp", "maskllm"]
+    "name", ["bdwp", "transposable", "bi-mask", "s-ste", "asp", "wanda", "pdp", "maskllm"]
 )
 def test_resume_is_bit_identical(name: str) -> None:
-    def start():  # type: ignore[no-untyped-def]
+    def start(noise: float):  # type: ignore[no-untyped-def]
         model = small_net()
+        with torch.no_grad():
+            model[2].weight.add_(noise * torch.randn_like(model[2].weight))
         options = {"transposable": {"refresh_every": 3}, "bi-mask": {"search_every": 3}}
         config = NMConfig(name, total_steps=9, options=options.get(name, {}))
         handle = prepare(model, config)
         return model, handle, torch.optim.SGD(handle.parameters(), lr=0.05, momentum=0.9)
 
-    model, handle, optimizer = start()
+    model, handle, optimizer = start(0.0)
+    handle.calibrate([batch()])
     train(model, handle, 4, optimizer)
     file = io.BytesIO()
     parts = {"model": model, "handle": handle, "optimizer": optimizer}
@@ -214,7 +278,7 @@ def test_resume_is_bit_identical(name: str) -> None:
     torch.manual_seed(5)
     train(model, handle, 4, optimizer)
 
-    model2, handle2, optimizer2 = start()
+    model2, handle2, optimizer2 = start(1.0)  # whose weights give another state
     file.seek(0)
     saved = torch.load(file, weights_only=True)
     for key, part in {"model": model2, "handle": handle2, "optimizer": optimizer2}.items():
@@ -224,14 +288,29 @@ def test_resume_is_bit_identical(name: str) -> None:
     pairs = zip(handle.parameters(), handle2.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     for a, b in zip(handle.sites, handle2.sites, strict=True):
-        assert all(torch.equal(x, y) for (_, x), (_, y) in zip(a.state(), b.state(), strict=True))
+        assert all(
+            torch.equal(x, y) for (_, x), (_, y) in zip(a.buffers(), b.buffers(), strict=True)
+        )
 
 
-def test_state_for_another_model_is_refused() -> None:
-    state = prepare(small_net(), NMConfig("asp")).state_dict()
-    other = prepare(nn.Sequential(nn.Linear(8, 8)), NMConfig("asp", exclude=()))
-    with pytest.raises(ValueError, match=r"state for '2\.weight', which is not a sparse weight"):
-        other.load_state_dict(state)
+def test_state_for_another_run_is_refused_and_changes_nothing() -> None:
+    handle = prepare(small_net(), NMConfig("asp"))
+    before = handle.export_masks()
+    for config, message in (
+        (NMConfig("transposable"), "the method is transposable in this state; allowed: asp"),
+        (NMConfig("asp", 1, 4), r"the pattern of '2\.weight' is 1:4 in this state; allowed: 2:8"),
+        (NMConfig("asp", exclude=["6"]), r"the pattern of '0\.weight' is|'6\.weight' is None in"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            handle.load_state_dict(prepare(small_net(), config).state_dict())
+    state = handle.state_dict()
+    state["state"]["6.weight"] = {"scale": torch.ones(1)}
+    with pytest.raises(ValueError, match=r"state of '6\.weight' holds scale; allowed: mask"):
+        handle.load_state_dict(state)
+    state["state"]["6.weight"] = {"mask": torch.ones(1)}
+    with pytest.raises(ValueError, match=r"shape of 'mask' of '6\.weight' is \(1,\) in this"):
+        handle.load_state_dict(state)
+    assert all(torch.equal(before[k], m) for k, m in handle.export_masks().items())
 
 
 def test_masks_of_both_conventions_import() -> None:
@@ -254,8 +333,11 @@ def test_masks_of_both_conventions_import() -> None:
         a.import_masks(kept, counts="pruned")
     with pytest.raises(ValueError, match="counts is 'zeros'"):
         a.import_masks(kept, counts="zeros")
+    before = a.export_masks()
+    other = before["2.weight"].roll(1, 0)
     with pytest.raises(ValueError, match="mask for 'x', which is not among"):
-        a.import_masks({"x": kept["2.weight"]}, counts="kept")
+        a.import_masks({"2.weight": other, "x": other}, counts="kept")
+    assert torch.equal(a.export_masks()["2.weight"], before["2.weight"])
     with pytest.raises(ValueError, match="makes its own masks"):
         prepare(small_net(), NMConfig("bdwp")).import_masks(kept, counts="kept")
 

@@ -1,6 +1,7 @@
 """The accelerator's numerics in FF, BP and WU: the right operands meet, in the right order."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 from sparsat.algo import NMConfig, prepare
 from sparsat.algo.gemms import ConvGemms, LinearGemms
 from sparsat.algo.golden import gemm_packed
-from sparsat.algo.sat import SatConvGemms, SatLinearGemms, sat_conv2d, sat_linear
+from sparsat.algo.layers import Product, SatProduct
+from sparsat.algo.models.transformer import Attention
+from sparsat.algo.sat import SatConvGemms, SatLinearGemms, sat_conv2d, sat_linear, sat_product
 
 GEOMETRIES = {
     "plain": dict(stride=(1, 1), padding=(0, 0), dilation=(1, 1)),
@@ -101,6 +104,51 @@ def test_prepared_model_trains_in_sat_numerics_everywhere() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     handle.finalize()
     assert torch.equal(model(x), plain)
+
+
+def test_products_of_activations_sum_in_order_in_all_three_gemms() -> None:
+    torch.manual_seed(5)
+    a, b = torch.randn(2, 3, 4, 5).requires_grad_(), torch.randn(2, 3, 5, 6).requires_grad_()
+    y = sat_product(a, b)
+    dy = torch.randn_like(y)
+    da, db = torch.autograd.grad(y, [a, b], dy)
+    ha, hb, hd = ([[m.half().float() for m in n] for n in t.detach()] for t in (a, b, dy))
+    x, w, d = ha[1][2], hb[1][2], hd[1][2]
+    assert y[1, 2, 3, 4].item() == in_order([(float(x[3, k]), float(w[k, 4])) for k in range(5)])
+    assert da[1, 2, 3, 4].item() == in_order([(float(d[3, q]), float(w[4, q])) for q in range(6)])
+    assert db[1, 2, 3, 4].item() == in_order([(float(x[p, 3]), float(d[p, 4])) for p in range(4)])
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_attention_multiplies_its_activations_in_sat_numerics(need_weights: bool) -> None:
+    """Twice the golden products between the golden projections, nothing of torch's."""
+    torch.manual_seed(6)
+    attention: Any = nn.MultiheadAttention(16, 2, batch_first=True)
+    x = torch.randn(1, 5, 16)
+    prepare(attention, NMConfig("dense", numerics="sat"))
+    q, k, v = (
+        sat_linear(x, w, b).unflatten(-1, (2, 8)).transpose(1, 2)
+        for w, b in zip(
+            attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3), strict=True
+        )
+    )
+    weights = torch.softmax(sat_product(q, k.transpose(-2, -1)) * 8**-0.5, -1)
+    mixed = sat_product(weights, v).transpose(1, 2).flatten(2)
+    expected = sat_linear(mixed, attention.out_proj.weight, attention.out_proj.bias)
+    y, seen = attention(x, x, x, need_weights=need_weights)
+    assert torch.equal(y, expected)
+    assert (seen is None) != need_weights
+
+
+def test_our_transformer_multiplies_its_activations_in_sat_numerics() -> None:
+    torch.manual_seed(7)
+    attention: Any = Attention(16, 2, causal=True)
+    x = torch.randn(2, 5, 16)
+    handle = prepare(attention, NMConfig("dense", numerics="sat"))
+    assert type(attention.scores) is type(attention.mix) is SatProduct
+    attention(x).sum().backward()
+    handle.finalize()
+    assert type(attention.scores) is type(attention.mix) is Product
 
 
 def test_operands_are_rounded_to_fp16() -> None:

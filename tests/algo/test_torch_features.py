@@ -62,6 +62,24 @@ def test_decay_is_added_once_under_accumulation_and_scaling() -> None:
     torch.testing.assert_close(layer.weight.detach(), w - dw - 0.5 * pruned)
 
 
+def test_an_optimizer_with_a_closure_is_refused() -> None:
+    """Its gradients would come after the decay."""
+    model = mlp()
+    handle = prepare(model, NMConfig("sr-ste", exclude=EVERYWHERE))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def closure() -> Tensor:
+        loss = model(batch()).sum()
+        loss.backward()
+        return loss
+
+    for call in (lambda: optimizer.step(closure), lambda: optimizer.step(closure=closure)):
+        with pytest.raises(RuntimeError, match=r"optimizer\.step\(closure\) computes gradients"):
+            call()
+    handle.finalize()
+    optimizer.step(closure)
+
+
 def test_accumulated_gradients_equal_one_batch() -> None:
     grads = []
     for parts in (1, 4):

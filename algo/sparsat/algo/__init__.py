@@ -19,8 +19,16 @@ is made, and a `ValueError` says what would be right.
 
 Exclusions: by default the first convolution and the last linear layer stay dense; `exclude=()`
 prunes them too, `exclude=[regex, ...]` names others (a regex matches a whole module name). Layers
-whose lengths the groups do not divide are skipped by name. `METHODS[name].describe()` lists what
-`NMConfig(options={...})` takes.
+whose lengths the groups do not divide, and layers of other kinds than `Linear`, `Conv2d` and
+`MultiheadAttention`, are skipped by name. `NMConfig(options={...})` takes the fields of the
+method's class, `METHODS[name]`.
+
+Checkpoints: `model.load_state_dict` makes anew what the method derived from the weights it replaces
+(masks, scales, ...). Imported masks stay and prune the new weights, learned logits stay, masks from
+`calibrate` stay only with weights that they already prune; for others calibrate again.
+
+Several processes: where `torch.distributed` is set up, all of them call `prepare` and `calibrate`,
+and take the values of the first.
 
 Handle
     `.report`             `Report`: `.sparse`, `.skipped` (lists of entries), prints as a table
@@ -31,18 +39,19 @@ Handle
     `.step()`             after every optimizer step
     `.stages`             {weight name: share of the dense MACs that training does in each of "FF",
                           "BP", "WU"}; pdp and maskllm train dense and save at inference only
-    `.verify()`           list of `Violation`
+    `.verify()`           list of `Violation`: operands that are stale, break their pattern or are
+                          not what `finalize` would leave, layers without a mask, an unfinished ramp
     `.export_masks()`     {weight name: bool mask}, True = kept
-    `.export_packed()`    {weight name: {"FF" | "BP": Packed}}, values and indices for the array
+    `.export_packed()`    {weight name: {"FF" | "BP": Packed}}, values and indices for the array;
+                          raises where `verify` finds something
     `.import_masks(masks, counts="kept" | "pruned")`
-                          for "fixed" and one-shot methods (which keep to them) and "maskllm" (a
-                          prior); the caller says what True (or 1) marks
+                          for "fixed" (which keeps to them) and "maskllm" (a prior); the caller
+                          says what True (or 1) marks
     `.state_dict()`, `.load_state_dict()`
                           what the model's state_dict does not hold (step count, frozen masks,
                           logits), for an exact resume; call after the model's own load_state_dict
     `.refresh()`          regenerates the sparse weights after weights were changed by hand
-                          (`model.load_state_dict` does it by itself)
-    `.finalize()`         returns the model
+    `.finalize()`         returns the model; the handle is of no use afterwards
 
 Methods: dense, ste, sr-ste, sdgp, sdwp, bdwp, bi-mask, transposable, mvue, s-ste, asp, magnitude,
 wanda, sparsegpt, pdp, maskllm; "fixed" trains under imported masks. pdp and maskllm need

@@ -15,45 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import NMConfig, NMPattern, prepare
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(_conv(width, width), _conv(width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
-
-
-def _conv(inputs: int, outputs: int, pool: bool = False) -> nn.Sequential:
-    layers: list[nn.Module] = [
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    ]
-    return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if pool else []))
-
-
-def resnet9() -> nn.Module:
-    """The usual ResNet9 for 32×32 images, 6.6 M weights."""
-    return nn.Sequential(
-        _conv(3, 64),
-        _conv(64, 128, pool=True),
-        _Residual(128),
-        _conv(128, 256, pool=True),
-        _conv(256, 512, pool=True),
-        _Residual(512),
-        nn.AdaptiveMaxPool2d(1),
-        nn.Flatten(),
-        nn.Linear(512, 10),
-    )
+from .models import build
 
 
 def training_step(method: str, batch: int) -> Callable[[], None]:
     """A closure that runs one SGD step of a prepared ResNet9."""
     torch.manual_seed(0)
-    model = resnet9()
+    model = build("resnet9")
     handle = prepare(model, NMConfig(method))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     x, y = torch.randn(batch, 3, 32, 32), torch.randint(10, (batch,))
@@ -77,22 +45,15 @@ def step_ratio(pairs: int, batch: int) -> tuple[float, float, float]:
     return ratio, *(statistics.median(column) for column in zip(*times, strict=True))
 
 
-def resnet50_shapes() -> list[tuple[int, int, int]]:
-    """(outputs, inputs, kernel) of ResNet50's convolutions but the first, 23.4 M weights."""
-    shapes, inputs = [], 64
-    for width, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
-        outputs = 4 * width
-        shapes.append((outputs, inputs, 1))  # the shortcut of the stage's first block
-        for _ in range(blocks):
-            shapes += [(width, inputs, 1), (width, width, 3), (outputs, width, 1)]
-            inputs = outputs
-    return shapes
+def resnet50_weights() -> list[Tensor]:
+    """The weights of ResNet50's convolutions but the first."""
+    convs = [m for m in build("resnet50").modules() if isinstance(m, nn.Conv2d)]
+    return [conv.weight.detach() for conv in convs[1:]]
 
 
-def mask_seconds(repeats: int) -> float:
-    """Median wall time to make both 2:8 masks of every ResNet50 weight."""
+def mask_seconds(weights: list[Tensor], repeats: int) -> float:
+    """Median wall time to make both 2:8 masks of all `weights`."""
     pattern = NMPattern(2, 8)
-    weights = [torch.randn(o, i, k, k) for o, i, k in resnet50_shapes()]
 
     def regenerate() -> None:
         for w in weights:
@@ -121,10 +82,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    weights = sum(o * i * k * k for o, i, k in resnet50_shapes())
-    seconds = mask_seconds(9)
+    weights = resnet50_weights()
+    millions, seconds = sum(w.numel() for w in weights) / 1e6, mask_seconds(weights, 9)
     print(f"threads {options.threads}")
-    print(f"both 2:8 masks of ResNet50 ({weights / 1e6:.1f} M weights): {seconds:.3f} s")
+    print(f"both 2:8 masks of ResNet50 ({millions:.1f} M weights): {seconds:.3f} s")
     ratio, dense, sparse = step_ratio(options.pairs, options.batch)
     print(f"ResNet9 step, batch {options.batch}: dense {dense:.2f} CPU-s, BDWP {sparse:.2f} CPU-s")
     print(f"BDWP / dense: {ratio:.3f} (median of {options.pairs} pairs)")

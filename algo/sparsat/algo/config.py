@@ -21,9 +21,12 @@ class NMConfig:
         convolution and the last linear layer, `()` nothing.
     per_layer: regex → pattern, a string such as "2:4" or "dense"; the first match wins, also over
         `exclude=None`.
-    numerics: "torch", or "sat" for the accelerator's arithmetic in every layer it can run.
+    numerics: "torch", or "sat" for the accelerator's arithmetic in every layer it can run and in
+        the products of activations that `nn.MultiheadAttention` and `layers.Product` compute; other
+        products of activations stay in torch's arithmetic.
     total_steps: optimizer steps of the run, for methods with a schedule.
-    options: the method's own settings, `METHODS[method].describe()` lists them.
+    seed: the run's, for methods that search at random.
+    options: the method's own settings, the fields of its class `METHODS[method]`.
     """
 
     method: str = "bdwp"
@@ -34,6 +37,7 @@ class NMConfig:
     per_layer: Mapping[str, str | NMPattern] = field(default_factory=dict)
     numerics: str = "torch"
     total_steps: int | None = None
+    seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,8 +71,8 @@ class NMConfig:
         known = [f.name for f in fields(kind)]
         if options.get("decay") == 0 and "decay" not in known:
             del options["decay"]
-        if "total_steps" in known:
-            options.setdefault("total_steps", self.total_steps)
+        for shared in {"total_steps", "seed"} & set(known):
+            options.setdefault(shared, getattr(self, shared))
         for name in options:
             if name not in known:
                 allowed = ", ".join(known) or "none"

@@ -1,31 +1,35 @@
 """`prepare`: put a method into a model, and the handle that keeps it in step with the optimizer."""
 
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from . import state as states
 from .calibration import calibrate
 from .config import NMConfig
-from .layers import gemms_of, swap, unswap
+from .distributed import broadcast, processes
+from .layers import Product, SatProduct, exchange_products, gemms_of, swap_all, unswap
+from .methods import METHODS
 from .methods.base import IN, OUT, Method
+from .optimizers import hook_optimizers
 from .packed import Packed, pack_bp, pack_ff
 from .patterns import NMPattern, check_counts
 from .selection import Candidate, Report, Skipped, SparseLayer, decide, unusable
-from .sites import PREGENERATED, Site
-from .verify import Violation, check_groups, check_pregenerated
+from .sites import Site
+from .verify import Violation, check, largest_group
 
 
 def prepare(model: nn.Module, config: NMConfig) -> "Handle":
     """Make `model` train as `config` says, in place.
 
-    Parameters and state_dict keys stay. Put the model on its device first. Raises `ValueError`
-    where the pattern fits no layer, a regex matches none, or the model is prepared already.
+    Parameters and state_dict keys stay. Put the model on its device first. Where
+    `torch.distributed` is set up, every process calls this with the same model and config, and all
+    start from the values of the first. Raises `ValueError` where the pattern fits no layer, a regex
+    matches none, a weight to prune is computed from other parameters, the model is prepared
+    already, or several processes would train what the method adds.
     """
     if any(hasattr(module, "nm") for module in model.modules()):
         raise ValueError("the model is prepared already; finalize its handle first")
@@ -34,6 +38,11 @@ def prepare(model: nn.Module, config: NMConfig) -> "Handle":
     if len(skipped) == len(decisions) and config.method != "dense":
         reasons = "; ".join(f"{s.name}: {s.reason}" for s in skipped) or "it has none"
         raise ValueError(f"pattern {config.pattern} fits no layer of the model ({reasons})")
+    if METHODS[config.method].adds_parameters and processes() > 1:
+        raise ValueError(
+            f"{config.method} trains parameters that no other process sees; use one process"
+        )
+    broadcast([*model.parameters(), *model.buffers()])
     return Handle(model, config, decisions, skipped)
 
 
@@ -42,7 +51,8 @@ class Handle:
 
     Call `step()` once after every optimizer step. The decay term and the masking of gradients
     need no call: a hook on PyTorch's optimizers applies them just before their step, after loss
-    unscaling, accumulation and clipping.
+    unscaling, accumulation and clipping; it refuses a step with a closure. After `finalize` the
+    handle is of no use: all that needs its sparse weights raises `RuntimeError`.
     """
 
     def __init__(
@@ -56,27 +66,43 @@ class Handle:
         self.config = config
         self.steps = 0
         self.method = config.build_method()
-        self.sites, dense = _make_sites(decisions, config, self.method)
-        layers = (
-            SparseLayer(s.name, tuple(s.weight.shape), s.pattern, self.method.stages(s.pattern))
-            for s in self.sites
-        )
-        self.report = Report(config.method, tuple(layers), skipped)
+        self._sites, dense = _make_sites(decisions, config, self.method)
+        self._skipped, self._closed = skipped, False
         with torch.no_grad():
-            self.method.setup_all(self.sites)
+            for site in self.sites:
+                self.method.setup(site)
         self.refresh()
-        self._swapped = _swap_all([*self.sites, *dense])
+        self._swapped = swap_all([*self.sites, *dense])
+        self._sat = config.numerics == "sat"
+        if self._sat:
+            exchange_products(model, Product, SatProduct)
         self._frozen = _freeze_beside(self.model, self.method_parameters())
         self._nested = [m for m in model.modules() if getattr(m, "use_nested_tensor", False)]
         for encoder in self._nested:
             encoder.use_nested_tensor = False  # type: ignore[assignment]
         self._keep_buffers_local()
-        self._unhook = _hook_optimizers(self)
+        self._unhook = hook_optimizers(self)
+
+    @property
+    def sites(self) -> list[Site]:
+        """The pruned weights; raises `RuntimeError` after `finalize`."""
+        if self._closed:
+            raise RuntimeError("the handle is finalized; prepare the model again to go on")
+        return self._sites
+
+    @property
+    def report(self) -> Report:
+        """What is sparse, what is not, and why."""
+        layers = (
+            SparseLayer(s.name, tuple(s.weight.shape), s.pattern, self.method.stages(s))
+            for s in self.sites
+        )
+        return Report(self.config.method, tuple(layers), self._skipped)
 
     @property
     def stages(self) -> dict[str, Mapping[str, float]]:
         """Share of the dense MACs that training does in FF, BP and WU, per sparse weight."""
-        return {layer.name: layer.stages for layer in self.report.sparse}
+        return {site.name: self.method.stages(site) for site in self.sites}
 
     def method_parameters(self) -> list[nn.Parameter]:
         """Parameters that the method adds (MaskLLM's logits)."""
@@ -93,8 +119,9 @@ class Handle:
     @torch.no_grad()
     def step(self) -> None:
         """Advance the method after an optimizer step and pre-generate the sparse weights."""
+        sites = self.sites
         self.steps += 1
-        self.method.advance_all(self.sites, self.steps)
+        self.method.advance_all(sites, self.steps)
         self.refresh()
 
     def refresh(self) -> None:
@@ -107,15 +134,16 @@ class Handle:
         """Prune from data, layer after layer, each on what the pruned ones before it give.
 
         `batches`: inputs of the model, tuples are unpacked. Does nothing where the method needs
-        no data.
+        no data. Of several processes the first one's result is taken.
         """
         if self.method.calibrated:
             calibrate(self.model, self.sites, self.method, batches)
+            for site in self.sites:
+                broadcast([site.weight, *site.state().values()])
 
     def verify(self) -> list[Violation]:
         """Weights whose sparse operands are stale, or break their pattern; [] if all is well."""
-        found = [check_pregenerated(site, self.method) for site in self.sites]
-        found += [check_groups(site, self.method) for site in self.sites]
+        found = (check(site) for site in self.sites)
         return [violation for violation in found if violation is not None]
 
     def export_masks(self) -> dict[str, Tensor]:
@@ -124,19 +152,26 @@ class Handle:
 
     @torch.no_grad()
     def export_packed(self) -> dict[str, dict[str, Packed]]:
-        """{weight name: {"FF": ..., "BP": ...}} for the array, the stages with N:M weights."""
+        """{weight name: {"FF": ..., "BP": ...}} for the array, the stages with N:M weights.
+
+        Raises `ValueError` where `verify` finds a violation, as packing would prune it away.
+        """
+        broken = "; ".join(str(violation) for violation in self.verify())
+        if broken:
+            raise ValueError(f"nothing packed: {broken}")
         packed: dict[str, dict[str, Packed]] = {}
         for site in self.sites:
             own = packed.setdefault(site.name, {})
+            ff, bp = self.method.read(site)
             if IN in self.method.grouped:
-                own["FF"] = pack_ff(self.method.final(site), site.pattern)
+                own["FF"] = pack_ff(ff, site.pattern)
             if OUT in self.method.grouped:
-                own["BP"] = pack_bp(self.method.final_bp(site), site.pattern)
+                own["BP"] = pack_bp(bp, site.pattern, self.method.bp_order(site))
         return packed
 
     @torch.no_grad()
     def import_masks(self, masks: Mapping[str, Tensor], counts: str) -> None:
-        """Give masks to a method that takes them (one-shot ones freeze them, MaskLLM starts there).
+        """Give masks to a method that takes them: "fixed" freezes them, MaskLLM starts there.
 
         `counts`: what a True or 1 marks in `masks`, "kept" or "pruned". Raises `ValueError` for an
         unknown name, a wrong shape, a mask that keeps too many of a group, or a method that makes
@@ -144,43 +179,23 @@ class Handle:
         """
         check_counts(counts)
         sites = {site.name: site for site in self.sites}
-        for name, mask in masks.items():
+        kept = {name: m.bool() if counts == "kept" else ~m.bool() for name, m in masks.items()}
+        for name, mask in kept.items():
             if name not in sites:
                 raise ValueError(f"mask for {name!r}, which is not among: {', '.join(sites)}")
-            site, kept = sites[name], mask.bool() if counts == "kept" else ~mask.bool()
-            _check_mask(site, kept)
-            if not self.method.set_mask(site, kept.to(site.weight.device)):
+            _check_mask(sites[name], mask)
+        for name, mask in kept.items():
+            if not self.method.set_mask(sites[name], mask.to(sites[name].weight.device)):
                 raise ValueError(f"{self.config.method} makes its own masks; use method 'fixed'")
-            site.regenerate()
+            sites[name].regenerate()
 
     def state_dict(self) -> dict[str, Any]:
         """What an exact resume needs beside the model's own state_dict."""
-        state = {
-            f"{site.name}/{key}": tensor.clone()
-            for site in self.sites
-            for key, tensor in site.state()
-            if key not in PREGENERATED
-        }
-        extra = {
-            f"{site.name}/{key}": parameter.detach().clone()
-            for site in self.sites
-            for key, parameter in site.extra.items()
-        }
-        return {"steps": self.steps, "state": state, "parameters": extra}
+        return {"steps": self.steps, **states.save(self.config.method, self.sites)}
 
-    @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Undo `state_dict`, after the model's own; raises `ValueError` where it does not fit."""
-        sites = {site.name: site for site in self.sites}
-        for part in ("state", "parameters"):
-            for path, tensor in state[part].items():
-                name, key = path.rsplit("/", 1)
-                if name not in sites:
-                    raise ValueError(f"state for {name!r}, which is not a sparse weight here")
-                if part == "state":
-                    sites[name].hold(key, tensor)
-                else:
-                    sites[name].extra[key].copy_(tensor)
+        states.load(self.config.method, self.sites, state)
         self.steps = state["steps"]
         self.refresh()
 
@@ -200,23 +215,14 @@ class Handle:
             parameter.requires_grad_(True)
         for encoder in self._nested:
             encoder.use_nested_tensor = True  # type: ignore[assignment]
-        self._swapped, self._frozen, self._nested = [], [], []
+        if self._sat:
+            exchange_products(self.model, SatProduct, Product)
+        self._closed = True
         return self.model
-
-    @torch.no_grad()
-    def before_optimizer(self, optimizer: Optimizer) -> None:
-        """Let the method change the gradients that `optimizer` is about to read."""
-        scale = getattr(optimizer, "grad_scale", None)  # set by GradScaler for fused optimizers
-        mine = {id(site.weight): site for site in self.sites}
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                site = mine.get(id(parameter))
-                if site is not None and parameter.grad is not None:
-                    self.method.adjust_grad(site, parameter.grad, 1.0 if scale is None else scale)
 
     def _keep_buffers_local(self) -> None:
         """Keep DistributedDataParallel from broadcasting what every rank derives by itself."""
-        held = {id(buffer) for site in self.sites for _, buffer in site.state()}
+        held = {id(buffer) for site in self.sites for _, buffer in site.buffers()}
         names = [name for name, buffer in self.model.named_buffers() if id(buffer) in held]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.model, names)
 
@@ -237,15 +243,6 @@ def _make_sites(
     return pruned, dense
 
 
-def _swap_all(sites: list[Site]) -> list[nn.Module]:
-    by_module: dict[nn.Module, list[Site]] = {}
-    for site in sites:
-        by_module.setdefault(site.module, []).append(site)
-    for module, own in by_module.items():
-        swap(module, own)
-    return list(by_module)
-
-
 def _freeze_beside(model: nn.Module, added: list[nn.Parameter]) -> list[nn.Parameter]:
     """Freeze the model's parameters where a method brings its own; those that were frozen now."""
     trained = [p for p in model.parameters() if p.requires_grad] if added else []
@@ -254,24 +251,10 @@ def _freeze_beside(model: nn.Module, added: list[nn.Parameter]) -> list[nn.Param
     return trained
 
 
-def _hook_optimizers(handle: Handle) -> Callable[[], object]:
-    """Call `before_optimizer` ahead of every optimizer's step while the handle lives."""
-    reference = weakref.ref(handle)
-
-    def hook(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        alive = reference()
-        if alive is not None:
-            alive.before_optimizer(optimizer)
-
-    removable = register_optimizer_step_pre_hook(hook)
-    return weakref.finalize(handle, removable.remove)
-
-
 def _check_mask(site: Site, kept: Tensor) -> None:
     if kept.shape != site.weight.shape:
         shape = tuple(site.weight.shape)
         raise ValueError(f"mask for {site.name!r} is {tuple(kept.shape)}; allowed: {shape}")
-    pattern = site.pattern
-    most = int(kept.movedim(1, -1).unflatten(-1, (-1, pattern.m)).sum(-1).max())
-    if most > pattern.n_keep:
-        raise ValueError(f"mask for {site.name!r} keeps {most} of a group; allowed: {pattern}")
+    most = largest_group(kept, site.pattern, IN)
+    if most > site.pattern.n_keep:
+        raise ValueError(f"mask for {site.name!r} keeps {most} of a group; allowed: {site.pattern}")

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .gemms import ConvGemms, Gemms, LinearGemms
-from .sat import SatConvGemms, SatLinearGemms
+from .sat import SatConvGemms, SatLinearGemms, sat_product
 from .sites import Site
 
 
@@ -39,8 +39,28 @@ class SparseConv2d(nn.Conv2d):
         return self.nm["weight"](x, self.bias)
 
 
+class Product(nn.Module):
+    """The product of two activations, `a [..., p, k] @ b [..., k, q]`.
+
+    Models that spell their attention's products so have them, too, in the accelerator's numerics.
+    """
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a @ b
+
+
+class SatProduct(Product):
+    """`Product` in the accelerator's numerics."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return sat_product(a, b)
+
+
 class SparseMultiheadAttention(nn.MultiheadAttention):
-    """`nn.MultiheadAttention` with its projections through `Site`s; scores and mixing are dense."""
+    """`nn.MultiheadAttention` with its projections through `Site`s.
+
+    Scores and mixing are dense products in the numerics of the projections.
+    """
 
     nm: dict[str, Site]
 
@@ -61,20 +81,22 @@ class SparseMultiheadAttention(nn.MultiheadAttention):
         batched = query.ndim == 3
         q, k, v = self._project(query, key, value)
         q, k, v = (self._heads(t, batched) for t in (q, k, v))
+        site: Site = self.out_proj.nm["weight"]  # type: ignore[index,assignment]
+        sat = isinstance(site.gemms, SatLinearGemms)
         bias = _score_bias(attn_mask, key_padding_mask, q, k)
         dropout = self.dropout if self.training else 0.0
         weights = None
-        if need_weights:
-            scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+        if need_weights or sat:
+            product = sat_product if sat else torch.matmul
+            scores = product(q, k.transpose(-2, -1)) * q.shape[-1] ** -0.5
             weights = torch.softmax(scores if bias is None else scores + bias, -1)
             weights = F.dropout(weights, dropout)
-            out = weights @ v
+            out = product(weights, v)
         else:
             out = F.scaled_dot_product_attention(q, k, v, bias, dropout)
         out = out.transpose(1, 2).flatten(2)  # [n, targets, embed_dim]
-        site: Site = self.out_proj.nm["weight"]  # type: ignore[index,assignment]
         out = site(self._unbatch(out, batched), self.out_proj.bias)
-        if weights is None:
+        if weights is None or not need_weights:
             return out, None
         weights = weights.mean(1) if average_attn_weights else weights
         return out, weights if batched else weights[0]
@@ -115,25 +137,42 @@ SPARSE_CLASS: dict[type[nn.Module], type[nn.Module]] = {
 DENSE_CLASS = {sparse: dense for dense, sparse in SPARSE_CLASS.items()}
 
 
-def swap(module: nn.Module, sites: list[Site]) -> None:
+def swap_all(sites: list[Site]) -> list[nn.Module]:
+    """Route every module that `sites` are weights of through them; returns the modules."""
+    by_module: dict[nn.Module, list[Site]] = {}
+    for site in sites:
+        by_module.setdefault(site.module, []).append(site)
+    for module, own in by_module.items():
+        _swap(module, own)
+    return list(by_module)
+
+
+def _swap(module: nn.Module, sites: list[Site]) -> None:
     """Route `module` through `sites`. An attention's output projection only holds its site."""
     module.nm = {site.attr: site for site in sites}  # type: ignore[assignment]
     module.__class__ = SPARSE_CLASS.get(type(module), type(module))
     # a no-op hook keeps nn.TransformerEncoderLayer off its fused path, which reads raw weights
     module._nm_handles = [  # type: ignore[assignment]
         module.register_forward_pre_hook(_no_change),
-        module.register_load_state_dict_post_hook(_regenerate_after_load),
+        module.register_load_state_dict_post_hook(_renew_after_load),
     ]
 
 
 def unswap(module: nn.Module) -> None:
-    """Undo `swap`, weights as they are."""
+    """Undo `swap_all` for one module, weights as they are."""
     for handle in module._nm_handles:  # type: ignore[union-attr]
         handle.remove()
     for site in module.nm.values():  # type: ignore[union-attr,operator]
-        site.drop_state()
+        site.drop_all()
     del module.nm, module._nm_handles
     module.__class__ = DENSE_CLASS.get(type(module), type(module))
+
+
+def exchange_products(model: nn.Module, old: type[Product], new: type[Product]) -> None:
+    """Make every `old` of `model` a `new`."""
+    for module in model.modules():
+        if type(module) is old:
+            module.__class__ = new
 
 
 def gemms_of(module: nn.Module, numerics: str) -> Gemms:
@@ -188,6 +227,6 @@ def _no_change(module: nn.Module, args: Any) -> None:
     return None
 
 
-def _regenerate_after_load(module: nn.Module, incompatible_keys: Any) -> None:
+def _renew_after_load(module: nn.Module, incompatible_keys: Any) -> None:
     for site in module.nm.values():  # type: ignore[union-attr,operator]
-        site.regenerate()
+        site.renew()

@@ -13,19 +13,26 @@ from .patterns import NMPattern
 class Packed:
     """A GEMM's right operand: fp16 `values` and uint8 `indices`, both [Q, K/m, n_keep].
 
-    FF: Q counts outputs, K (kh, kw, ci). BP: Q counts inputs, K (kh, kw, co).
+    FF: Q counts outputs, K (kh, kw, ci). BP: Q counts inputs, K (kh, kw, co), where the co-th
+    output is `order[co]` if there is an `order` [out].
     """
 
     pattern: NMPattern
     values: Tensor
     indices: Tensor
+    order: Tensor | None = None
 
 
 def pack_ff(wf: Tensor, pattern: NMPattern) -> Packed:
     """Pack a weight [out, in, ...] that is already pruned along inputs."""
-    return Packed(pattern, *pattern.pack(to_operand(as_matrix(wf)), 1))
+    return Packed(pattern, *_pack(wf, pattern))
 
 
-def pack_bp(wb: Tensor, pattern: NMPattern) -> Packed:
-    """Pack a weight [out, in, ...] that is already pruned along outputs."""
-    return pack_ff(wb.transpose(0, 1), pattern)
+def pack_bp(wb: Tensor, pattern: NMPattern, order: Tensor | None) -> Packed:
+    """Pack a weight [out, in, ...] that is already pruned along outputs taken in `order`."""
+    wb = wb if order is None else wb[order]
+    return Packed(pattern, *_pack(wb.transpose(0, 1), pattern), order)
+
+
+def _pack(w: Tensor, pattern: NMPattern) -> tuple[Tensor, Tensor]:
+    return pattern.pack(to_operand(as_matrix(w)), 1)

@@ -7,14 +7,15 @@ and `Handle.import_masks` takes theirs.
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from sparsat.hw.config import GROUP_SIZES
+
 from ._kernels import keep_largest, run_split
 
-GROUP_SIZES = (4, 8, 16)
 # dtype -> (integer of its width, encoding just above infinity: the key that all NaN share)
 _ENCODINGS = {
     torch.float16: (torch.int16, 0x7C01),
@@ -33,10 +34,12 @@ class NMPattern:
 
     n_keep: int
     m: int
+    sizes: ClassVar[tuple[int, ...]] = GROUP_SIZES  # allowed m
 
     def __post_init__(self) -> None:
-        if self.m not in GROUP_SIZES:
-            raise ValueError(f"m is {self.m!r}; allowed: 4, 8 or 16")
+        if self.m not in self.sizes:
+            *most, last = self.sizes
+            raise ValueError(f"m is {self.m!r}; allowed: {', '.join(map(str, most))} or {last}")
         if isinstance(self.n_keep, bool) or not isinstance(self.n_keep, int):
             raise ValueError(f"n_keep is {self.n_keep!r}; allowed: an integer 1..{self.m}")
         if not 1 <= self.n_keep <= self.m:

@@ -1,4 +1,4 @@
-"""The three GEMMs with the accelerator's numbers: fp16 operands, fp32 sums in ascending k.
+"""The GEMMs with the accelerator's numbers: fp16 operands, fp32 sums in ascending k.
 
 FF counts k as (kh, kw, ci), BP as (kh, kw, co) with kh, kw the weight's own, WU as (n, h, w).
 Zeros of `wf` and `wb` are skipped as pruned (a kept zero could only matter beside an infinity).
@@ -8,6 +8,7 @@ Results are float32, cast back to the input's dtype; a bias is added afterwards.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,6 +46,39 @@ def sat_conv2d(
     """`F.conv2d` as `sat_linear` is `F.linear`; `weight` is [co, ci, kh, kw]."""
     wf, wb = _masked(weight, forward_mask), _masked(weight, backward_mask)
     return three_gemms(x, weight, bias, wf, wb, PlainLayer(SatConvGemms(stride, padding, dilation)))
+
+
+def sat_product(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b` for a [..., P, K] and b [..., K, Q] in the accelerator's numerics, differentiable.
+
+    K ascends in the forward product and P, Q in the backward ones; leading axes must be equal.
+    """
+    return _SatProduct.apply(a, b)
+
+
+class _SatProduct(torch.autograd.Function):
+    """dA = dY·Bᵀ and dB = Aᵀ·dY, each a golden GEMM per leading index."""
+
+    @staticmethod
+    @torch.compiler.disable
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        return _products(a, b)
+
+    @staticmethod
+    @torch.compiler.disable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        (dy,) = grads
+        a, b = ctx.saved_tensors
+        da, db = _products(dy, b.transpose(-2, -1)), _products(a.transpose(-2, -1), dy)
+        return da.to(a.dtype), db.to(b.dtype)
+
+
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """Golden a · b per leading index, in a's dtype."""
+    pairs = zip(a.flatten(0, -3), b.flatten(0, -3), strict=True)
+    parts = torch.stack([_product(x, y) for x, y in pairs])
+    return parts.reshape(*a.shape[:-2], *parts.shape[1:]).to(a.dtype)
 
 
 def _masked(weight: Tensor, mask: Tensor | None) -> Tensor | None:

@@ -15,6 +15,9 @@ _AXIS_NAMES: dict[type[nn.Module], tuple[str, str]] = {
     nn.Conv2d: ("out_channels", "in_channels"),
     nn.MultiheadAttention: ("output features", "input features"),
 }
+_IN_PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+_NO_GEMM = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)  # their weights look up, scale
+_REPARAMETRISED = "its weight is computed from others (weight_norm, prune or parametrize)"
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Report:
-    """What `prepare` did with every weight of a convolution, linear layer or attention."""
+    """What `prepare` did with every weight that a layer multiplies by."""
 
     method: str
     sparse: tuple[SparseLayer, ...]
@@ -71,23 +74,31 @@ class Candidate:
 
 
 def candidates(model: nn.Module) -> Iterator[Candidate]:
-    """Every weight of a convolution, linear layer or attention, in the order of definition."""
+    """Every weight of a layer that multiplies by it, in the order of definition."""
     inside_attention: set[nn.Module] = set()
     for name, module in model.named_modules():
         if isinstance(module, nn.MultiheadAttention):
             inside_attention.add(module.out_proj)
-            for attr in ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"):
+            for attr in _IN_PROJECTIONS:
                 if getattr(module, attr) is not None:
                     yield Candidate(name, module, attr, module)
             inner = f"{name}.out_proj" if name else "out_proj"
             yield Candidate(inner, module.out_proj, "weight", module)
         elif isinstance(module, nn.Linear | nn.Conv2d) and module not in inside_attention:
             yield Candidate(name, module, "weight", module)
+        elif not isinstance(module, _NO_GEMM):
+            for attr, weight in module.named_parameters(recurse=False):
+                if "weight" in attr and weight.ndim > 1 and module not in inside_attention:
+                    yield Candidate(name, module, attr, module)
 
 
 def unusable(candidate: Candidate) -> str | None:
     """Why a layer's GEMMs cannot be taken over at all."""
     owner = candidate.owner
+    if not isinstance(owner, tuple(SPARSE_CLASS)):
+        return f"{type(owner).__name__} is not supported (Linear, Conv2d, MultiheadAttention are)"
+    if _is_reparametrised(candidate):
+        return _REPARAMETRISED
     if type(owner) not in SPARSE_CLASS:
         return f"{type(owner).__name__} may compute something else than its base class"
     if isinstance(owner, nn.Conv2d) and owner.groups > 1:
@@ -98,10 +109,20 @@ def unusable(candidate: Candidate) -> str | None:
     return None
 
 
+def _is_reparametrised(candidate: Candidate) -> bool:
+    """Is the weight, or another of the same attention, no parameter of its own?"""
+    owner = candidate.owner
+    if not isinstance(owner, nn.MultiheadAttention):
+        return candidate.attr not in candidate.module._parameters
+    whole = all(attr in owner._parameters for attr in _IN_PROJECTIONS)
+    return not (whole and "weight" in owner.out_proj._parameters)
+
+
 def decide(model: nn.Module, config: NMConfig) -> list[tuple[Candidate, NMPattern | str]]:
     """Per weight its pattern, or the reason to leave it dense.
 
-    Raises `ValueError` for a regex that matches no layer.
+    Raises `ValueError` for a regex that matches no layer, and for a layer that would be pruned but
+    computes its weight from other parameters.
     """
     found = list(candidates(model))
     overrides = config.layer_patterns()
@@ -112,16 +133,20 @@ def decide(model: nn.Module, config: NMConfig) -> list[tuple[Candidate, NMPatter
     for candidate in found:
         override = _first_match(overrides, candidate.layer)
         pattern = config.pattern if override is None else override
-        reason = unusable(candidate)
-        if reason is None and config.method == "dense":
-            reason = "the method is dense"
-        if reason is None and any(re.fullmatch(r, candidate.layer) for r in config.exclude or ()):
-            reason = "excluded"
-        if reason is None and override is None:
-            reason = default_out.get(candidate.name)
-        if reason is None and pattern.is_dense:
-            reason = "dense by configuration"
-        decisions.append((candidate, reason or _indivisible(candidate, pattern, axes) or pattern))
+        wanted = None if override is not None else default_out.get(candidate.name)
+        if config.method == "dense":
+            wanted = "the method is dense"
+        elif any(re.fullmatch(r, candidate.layer) for r in config.exclude or ()):
+            wanted = "excluded"
+        elif pattern.is_dense:
+            wanted = "dense by configuration"
+        cannot = unusable(candidate)
+        if cannot == _REPARAMETRISED and wanted is None:
+            raise ValueError(
+                f"layer {candidate.layer!r}: {cannot}; remove that first or exclude it"
+            )
+        reason = cannot or wanted or _indivisible(candidate, pattern, axes)
+        decisions.append((candidate, reason or pattern))
     return decisions
 
 

@@ -14,14 +14,13 @@ from .patterns import NMPattern
 if TYPE_CHECKING:
     from .methods.base import Method
 
-PREGENERATED = ("ff", "bp")
-
 
 class Site:
     """The weight `attr` of `module`, called `name` in the model's state_dict.
 
-    State is kept in non-persistent buffers of the module (`<attr>_<key>`), so it moves with the
-    model and stays out of its state_dict; `extra` holds parameters that a method adds.
+    State and what is pre-generated are kept in non-persistent buffers of the module
+    (`<attr>_<key>`), so they move with the model and stay out of its state_dict; `extra` holds
+    parameters that a method adds.
     """
 
     def __init__(
@@ -66,23 +65,37 @@ class Site:
             kept = tensor.detach().to(self.weight.device).contiguous().clone()
             self.module.register_buffer(f"{self.attr}_{key}", kept, persistent=False)
 
-    def state(self) -> Iterator[tuple[str, Tensor]]:
-        """Keys and tensors of the state, pre-generated weights included."""
+    def drop(self, key: str) -> None:
+        """Forget what `hold` kept."""
+        delattr(self.module, f"{self.attr}_{key}")
+
+    def buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Keys and tensors of all that is held."""
         prefix = f"{self.attr}_"
         for name, buffer in self.module.named_buffers(recurse=False):
             if name.startswith(prefix):
                 yield name.removeprefix(prefix), buffer
 
-    def drop_state(self) -> None:
-        for key, _ in list(self.state()):
-            delattr(self.module, f"{self.attr}_{key}")
+    def state(self) -> dict[str, Tensor]:
+        """What is held beside the pre-generated, by key."""
+        return {k: held for k in self.method.state_keys if (held := self.get(k)) is not None}
+
+    def drop_all(self) -> None:
+        for key, _ in list(self.buffers()):
+            self.drop(key)
         self.extra.clear()
 
     @torch.no_grad()
     def regenerate(self) -> None:
-        """Pre-generate the sparse operands from the weight as it is now."""
-        for key, tensor in self.method.weights(self).items():
+        """Pre-generate from the weight as it is now."""
+        for key, tensor in self.method.pregenerate(self).items():
             self.hold(key, tensor)
+
+    @torch.no_grad()
+    def renew(self) -> None:
+        """Take up a weight that a checkpoint replaced."""
+        self.method.renew(self)
+        self.regenerate()
 
     def bp_rule(self, dy: Tensor) -> Tensor:
         return self.method.bp_rule(self, dy)
@@ -94,7 +107,7 @@ class Site:
         """The layer's output; `rows` takes part of its outputs, a whole number of groups."""
         if self.tap is not None:
             self.tap(x)
-        weight, wf, wb = self.method.operands(self)
+        weight, wf, wb = self.method.operands(self, self.module.training)
         if rows is not None:
             weight = weight[rows]
             wf, wb, bias = (None if t is None else t[rows] for t in (wf, wb, bias))

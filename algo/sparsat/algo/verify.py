@@ -1,11 +1,12 @@
-"""Checks that sparse operands are what the method promises."""
+"""Checks that what training and inference read is what the method promises."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .methods.base import IN, OUT, Method
+from .methods.base import IN, OUT
 from .patterns import NMPattern
 from .sites import Site
 
@@ -22,31 +23,38 @@ class Violation:
 
 
 @torch.no_grad()
-def check_pregenerated(site: Site, method: Method) -> Violation | None:
-    """Are the pre-generated operands those of the weight as it is now?"""
-    for key, fresh in method.weights(site).items():
+def check(site: Site) -> Violation | None:
+    """The first promise that a site breaks."""
+    return next((Violation(site.name, what) for what in _broken(site)), None)
+
+
+def _broken(site: Site) -> Iterator[str]:
+    """What is wrong: stale tensors, what the method owes, groups, a mismatch with inference."""
+    method = site.method
+    for key, fresh in method.pregenerate(site).items():
         if not torch.equal(site.held(key), fresh):
-            return Violation(site.name, f"{key} operand is stale: step() was not called")
-    return None
-
-
-@torch.no_grad()
-def check_groups(site: Site, method: Method) -> Violation | None:
-    """Does every group of the operands that the method prunes keep at most n_keep?"""
-    operands = []
+            yield f"{key} is stale: the weight changed and step() was not called"
+    breach = method.breach(site)
+    if breach is not None:
+        yield breach
+    ff, bp = method.read(site)
     if IN in method.grouped:
-        operands.append(("FF", method.final(site), IN))
+        yield from _too_many("FF", ff, site.pattern, IN)
     if OUT in method.grouped:
-        operands.append(("BP", method.final_bp(site), OUT))
-    for stage, w, axis in operands:
-        most = largest_group(w, site.pattern, axis)
-        if most > site.pattern.n_keep:
-            what = f"{stage} operand keeps {most} of a group, not {site.pattern}"
-            return Violation(site.name, what)
-    return None
+        order = method.bp_order(site)
+        yield from _too_many("BP", bp if order is None else bp[order], site.pattern, OUT)
+    if not torch.equal(ff, method.final(site)):
+        yield "FF reads other weights than finalize() would leave"
 
 
 def largest_group(w: Tensor, pattern: NMPattern, dim: int) -> int:
     """Most non-zero entries in one group of `w` along `dim`."""
     groups = (w != 0).movedim(dim, -1).unflatten(-1, (-1, pattern.m))
     return int(groups.sum(-1).max())
+
+
+def _too_many(stage: str, w: Tensor, pattern: NMPattern, dim: int) -> Iterator[str]:
+    """A complaint where a group of `w` along `dim` has more than `n_keep` non-zero entries."""
+    most = largest_group(w, pattern, dim)
+    if most > pattern.n_keep:
+        yield f"{stage} operand keeps {most} of a group, not {pattern}"

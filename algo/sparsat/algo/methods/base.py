@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -23,17 +23,14 @@ class Method:
     """Base of all methods, by itself dense training. Fields of subclasses are its options.
 
     A method keeps nothing itself: per layer state lives in the `Site`. Called in this order:
-    `setup` once, then per optimizer step `adjust_grad` before it and `advance` after it, each
-    followed by a regeneration of `weights`.
+    `setup` once, then per optimizer step `adjust_grad` before it and `advance` after it; `renew`
+    where a checkpoint was loaded. `pregenerate` follows each of them but `adjust_grad`.
     """
 
     name: ClassVar[str] = "dense"
     calibrated: ClassVar[bool] = False  # does it wait for `Handle.calibrate`?
-
-    @classmethod
-    def describe(cls) -> str:
-        """The options and their defaults, one a line."""
-        return "\n".join(f"{f.name} = {f.default!r}" for f in fields(cls))
+    adds_parameters: ClassVar[bool] = False  # does it train logits or the like?
+    state_keys: ClassVar[tuple[str, ...]] = ()  # what a site may hold, pre-generated tensors aside
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -42,32 +39,32 @@ class Method:
 
     @property
     def grouped(self) -> tuple[int, ...]:
-        """Axes along which the operands are N:M: IN for FF's and the final weight, OUT for BP's."""
+        """Axes along which the operands are N:M: IN for FF's, OUT (as `bp_order` says) for BP's."""
         return self.axes
 
     def check(self, pattern: NMPattern) -> None:
         """Raise `ValueError` where the method cannot do `pattern`."""
 
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
+    def stages(self, site: Site) -> dict[str, float]:
         """Share of the dense MACs that an N:M machine does in each stage of a training step."""
         return dict.fromkeys(STAGES, 1.0)
 
     def setup(self, site: Site) -> None:
         """Make the state of a layer."""
 
-    def setup_all(self, sites: Sequence[Site]) -> None:
-        for site in sites:
-            self.setup(site)
+    def renew(self, site: Site) -> None:
+        """Make anew the state that comes from the weight: a checkpoint was loaded over it."""
+        self.setup(site)
 
-    def weights(self, site: Site) -> Mapping[str, Tensor]:
-        """The pre-generated operands "ff" and "bp", a function of the weight and the state.
+    def pregenerate(self, site: Site) -> Mapping[str, Tensor]:
+        """What one step's GEMMs share, a function of the weight and the state.
 
-        "ff" absent stands for the weight itself, "bp" absent for "ff".
+        "ff" and "bp" are operands: "ff" absent stands for the weight itself, "bp" absent for "ff".
         """
         return {}
 
-    def operands(self, site: Site) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """(what dw flows to, FF's weight, BP's weight), None as in `weights`."""
+    def operands(self, site: Site, training: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """(what dw flows to, FF's weight, BP's weight), None as in `pregenerate`."""
         return site.weight, site.get("ff"), site.get("bp")
 
     def bp_rule(self, site: Site, dy: Tensor) -> Tensor:
@@ -95,22 +92,30 @@ class Method:
         """Bool, shaped as the weight: what `final` keeps."""
         return torch.ones_like(site.weight, dtype=torch.bool)
 
-    def final(self, site: Site) -> Tensor:
-        """The weight that inference uses."""
-        ff = site.get("ff")
-        return site.weight.detach() if ff is None else ff
+    def read(self, site: Site) -> tuple[Tensor, Tensor]:
+        """The weights that FF and BP read in evaluation."""
+        weight, ff, bp = self.operands(site, training=False)
+        ff = weight.detach() if ff is None else ff
+        return ff, ff if bp is None else bp
 
-    def final_bp(self, site: Site) -> Tensor:
-        """The weight that BP uses."""
-        bp = site.get("bp")
-        return self.final(site) if bp is None else bp
+    def final(self, site: Site) -> Tensor:
+        """The weight that `Handle.finalize` leaves."""
+        return self.read(site)[0]
+
+    def bp_order(self, site: Site) -> Tensor | None:
+        """The order of outputs in which BP's groups run; None where it is their own."""
+        return None
+
+    def breach(self, site: Site) -> str | None:
+        """What else than N:M groups a layer owes and does not keep."""
+        return None
 
     def set_mask(self, site: Site, mask: Tensor) -> bool:
         """Take an imported mask; False where the method has no use for one."""
         return False
 
     def parameters(self, site: Site) -> list[Any]:
-        """Parameters the method adds; where there are any, the model's own are frozen."""
+        """Parameters the method adds; the model's own are frozen beside them."""
         return []
 
     def penalty(self, site: Site, step: int) -> Tensor | float:
@@ -132,13 +137,13 @@ class ForwardPruning(Method):
     def axes(self) -> tuple[int, ...]:
         return (IN,)
 
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        return {"FF": pattern.density, "BP": 1.0, "WU": 1.0}
+    def stages(self, site: Site) -> dict[str, float]:
+        return {"FF": site.pattern.density, "BP": 1.0, "WU": 1.0}
 
     def mask(self, site: Site) -> Tensor:
         return site.pattern.mask(site.weight, IN)
 
-    def weights(self, site: Site) -> Mapping[str, Tensor]:
+    def pregenerate(self, site: Site) -> Mapping[str, Tensor]:
         return {"ff": torch.where(self.mask(site), site.weight, 0.0)}
 
     def adjust_grad(self, site: Site, grad: Tensor, scale: float | Tensor) -> None:

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..patterns import NMPattern
 from ..sites import Site
 from .base import IN, OUT, ForwardPruning
 
@@ -16,7 +15,8 @@ class BDWP(ForwardPruning):
     """Bidirectional weight pruning (Fang et al. 2023, "Efficient N:M sparse DNN training").
 
     Both masks come from the dense weight, independently, once per optimizer step; WU stays dense.
-    That both are taken from the dense weight, the decay term and its λ are our reading.
+    Our reading: that both are taken from the dense weight, the decay term and its λ, and which
+    layers stay dense (`NMConfig.exclude`).
     """
 
     name: ClassVar[str] = "bdwp"
@@ -26,8 +26,8 @@ class BDWP(ForwardPruning):
     def axes(self) -> tuple[int, ...]:
         return (IN, OUT)
 
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        return {"FF": pattern.density, "BP": pattern.density, "WU": 1.0}
+    def stages(self, site: Site) -> dict[str, float]:
+        return {"FF": site.pattern.density, "BP": site.pattern.density, "WU": 1.0}
 
-    def weights(self, site: Site) -> Mapping[str, Tensor]:
-        return {**super().weights(site), "bp": site.pattern.prune(site.weight, OUT)}
+    def pregenerate(self, site: Site) -> Mapping[str, Tensor]:
+        return {**super().pregenerate(site), "bp": site.pattern.prune(site.weight, OUT)}

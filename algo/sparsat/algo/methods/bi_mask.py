@@ -18,11 +18,13 @@ class BiMask(ForwardPruning):
 
     BP reads the forward-pruned weight pruned again, N:M along permuted outputs. Every
     `search_every` steps the best of `candidates` random permutations is taken, the one under which
-    most entries survive. That groups run along channels, not along the flattened kernel, and that
-    the permutation is over output channels, is our reading.
+    most entries survive; `seed` is the run's (`NMConfig.seed`) unless given. That groups run along
+    channels, not along the flattened kernel, and that the permutation is over output channels, is
+    our reading.
     """
 
     name: ClassVar[str] = "bi-mask"
+    state_keys: ClassVar[tuple[str, ...]] = ("permutation",)
     decay: float = 2e-4
     search_every: int = 100
     candidates: int = 10
@@ -32,13 +34,8 @@ class BiMask(ForwardPruning):
     def axes(self) -> tuple[int, ...]:
         return (IN, OUT)
 
-    @property
-    def grouped(self) -> tuple[int, ...]:
-        """Along outputs only in the order of the permutation."""
-        return (IN,)
-
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        return {"FF": pattern.density, "BP": pattern.density, "WU": 1.0}
+    def stages(self, site: Site) -> dict[str, float]:
+        return {"FF": site.pattern.density, "BP": site.pattern.density, "WU": 1.0}
 
     def setup(self, site: Site) -> None:
         self._search(site, 0)
@@ -47,13 +44,16 @@ class BiMask(ForwardPruning):
         if step % self.search_every == 0:
             self._search(site, step)
 
-    def weights(self, site: Site) -> Mapping[str, Tensor]:
-        ff = super().weights(site)["ff"]
+    def pregenerate(self, site: Site) -> Mapping[str, Tensor]:
+        ff = super().pregenerate(site)["ff"]
         mask = _permuted_mask(ff, site.held("permutation"), site.pattern)
         return {"ff": ff, "bp": ff.masked_fill(~mask, 0.0)}
 
+    def bp_order(self, site: Site) -> Tensor | None:
+        return site.held("permutation")
+
     def _search(self, site: Site, step: int) -> None:
-        ff = super().weights(site)["ff"]
+        ff = super().pregenerate(site)["ff"]
         generator = torch.Generator().manual_seed(self.seed + step)
         tries = [torch.randperm(len(ff), generator=generator) for _ in range(self.candidates)]
         tries = [order.to(ff.device) for order in tries]

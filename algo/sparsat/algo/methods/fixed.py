@@ -1,28 +1,43 @@
-"""Masks that are chosen once and stay: the base of one-shot pruning, and ASP."""
+"""Masks that are chosen once and stay: imported ones, one-shot magnitude pruning, and ASP."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from ..patterns import NMPattern
 from ..sites import Site
 from .base import IN, Method
 
 
 @dataclass(frozen=True)
-class Fixed(Method):
+class FrozenMask(Method):
     """Pruned weights are zero and stay zero: gradients are masked before the optimizer's step,
-    weights after it. Until there is a mask the layer is dense."""
+    weights after it. Without a mask a layer is dense.
 
-    name: ClassVar[str] = "fixed"
+    A checkpoint that is zero wherever the mask prunes, as those of the same run are, keeps the
+    mask. For any other it is chosen again, or dropped where that takes `Handle.calibrate`.
+    """
+
+    state_keys: ClassVar[tuple[str, ...]] = ("mask",)
 
     @property
     def axes(self) -> tuple[int, ...]:
         return (IN,)
 
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        return {"FF": pattern.density, "BP": 1.0, "WU": 1.0}
+    def stages(self, site: Site) -> dict[str, float]:
+        pruned = site.get("mask") is not None
+        return {"FF": site.pattern.density if pruned else 1.0, "BP": 1.0, "WU": 1.0}
+
+    def renew(self, site: Site) -> None:
+        mask = site.get("mask")
+        if mask is not None and bool((site.weight[~mask] != 0).any()):
+            site.drop("mask")
+            self.setup(site)
+
+    def freeze(self, site: Site, mask: Tensor) -> None:
+        """Prune a layer by `mask` from now on."""
+        site.hold("mask", mask)
+        self.advance(site, 0)
 
     def mask(self, site: Site) -> Tensor:
         mask = site.get("mask")
@@ -31,10 +46,9 @@ class Fixed(Method):
     def final(self, site: Site) -> Tensor:
         return site.weight.detach().masked_fill(~self.mask(site), 0.0)
 
-    def set_mask(self, site: Site, mask: Tensor) -> bool:
-        site.hold("mask", mask)
-        self.advance(site, 0)
-        return True
+    def breach(self, site: Site) -> str | None:
+        how = "calibrate" if self.calibrated else "import_masks"
+        return f"has no mask yet: call {how}()" if site.get("mask") is None else None
 
     def adjust_grad(self, site: Site, grad: Tensor, scale: float | Tensor) -> None:
         grad.masked_fill_(~self.mask(site), 0.0)
@@ -44,13 +58,28 @@ class Fixed(Method):
 
 
 @dataclass(frozen=True)
-class Magnitude(Fixed):
-    """One-shot magnitude pruning along inputs, when prepared."""
+class Fixed(FrozenMask):
+    """Training under imported masks, which also prune every checkpoint that is loaded."""
+
+    name: ClassVar[str] = "fixed"
+
+    def set_mask(self, site: Site, mask: Tensor) -> bool:
+        self.freeze(site, mask)
+        return True
+
+    def renew(self, site: Site) -> None:
+        self.advance(site, 0)
+
+
+@dataclass(frozen=True)
+class Magnitude(FrozenMask):
+    """One-shot magnitude pruning along inputs, when prepared (Han et al. 2015, "Learning both
+    weights and connections for efficient neural networks", in N:M groups)."""
 
     name: ClassVar[str] = "magnitude"
 
     def setup(self, site: Site) -> None:
-        self.set_mask(site, site.pattern.mask(site.weight, IN))
+        self.freeze(site, site.pattern.mask(site.weight, IN))
 
 
 @dataclass(frozen=True)
@@ -58,7 +87,8 @@ class ASP(Magnitude):
     """Dense training, one magnitude mask, the same training again under it (Mishra et al. 2021,
     "Accelerating sparse deep neural networks"); prepare the densely trained model.
 
-    The optional channel permutation search of that recipe is left out.
+    This class does the mask and what follows; that both trainings have one schedule is up to the
+    caller. The optional channel permutation search of that recipe is left out.
     """
 
     name: ClassVar[str] = "asp"

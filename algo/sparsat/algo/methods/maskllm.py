@@ -32,12 +32,14 @@ class MaskLLM(Method):
     downstream task. "sparsegpt" gives only its mask: weights stay. `norm_penalty` weighs the term
     -Σ‖w⊙mask‖² of the loss, and falls to 0.
 
-    Only the logits train: `Handle.parameters()`. They are not in the model's state_dict, and
-    `DistributedDataParallel` does not synchronise them.
+    Only the logits train: `Handle.parameters()`. They are not in the model's state_dict and stay
+    when a checkpoint is loaded over the weights. `prepare` refuses more than one process.
     """
 
     name: ClassVar[str] = "maskllm"
     calibrated: ClassVar[bool] = True
+    adds_parameters: ClassVar[bool] = True
+    state_keys: ClassVar[tuple[str, ...]] = ("candidates", "schedule")
     prior: str = "magnitude"
     prior_strength: float = 3.0
     kappa: tuple[float, float] = (1e2, 5e2)
@@ -76,6 +78,9 @@ class MaskLLM(Method):
         if self.prior == "magnitude":
             self.set_mask(site, site.pattern.mask(site.weight, IN))
 
+    def renew(self, site: Site) -> None:
+        """Nothing here comes from the weight but the start of the logits."""
+
     def calibrate(self, site: Site, inputs: Iterable[Tensor]) -> None:
         if self.prior == "wanda":
             self.set_mask(site, wanda_mask(site, inputs))
@@ -90,17 +95,14 @@ class MaskLLM(Method):
         site.extra["logits"].add_(self.init_std * self.prior_strength * (overlap - mean))
         return True
 
-    def operands(self, site: Site) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        if site.module.training:
+    def operands(self, site: Site, training: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        if training:
             return site.weight * self._sampled_mask(site), None, None
         return site.weight.masked_fill(~self.mask(site), 0.0), None, None
 
     def mask(self, site: Site) -> Tensor:
         chosen = site.held("candidates")[site.extra["logits"].detach().argmax(-1)]
         return _from_groups(chosen, site) > 0
-
-    def final(self, site: Site) -> Tensor:
-        return site.weight.detach().masked_fill(~self.mask(site), 0.0)
 
     def parameters(self, site: Site) -> list[Any]:
         return [site.extra["logits"]]

@@ -17,39 +17,46 @@ from .bdwp import BDWP
 MAX_SUBSETS = 1000
 
 
+class GradientPattern(NMPattern):
+    """A pattern of gradients, which may also have the paper's groups of 2."""
+
+    sizes: ClassVar[tuple[int, ...]] = (2, *NMPattern.sizes)
+
+
 @dataclass(frozen=True)
 class MVUE(Method):
     """Minimum-variance unbiased gradients (Chmiel et al. 2023, "Minimum variance unbiased N:M
     sparsity for the neural gradients"), over BDWP's weights or dense ones.
 
-    WU reads dy pruned to `gradient` along batch and space, its reduction axis. The pairing with
+    WU reads dy pruned to `gradient` ("1:2", "2:4", ...; "dense" for none) along batch and space,
+    its reduction axis. The pairing with
     BDWP (`weights`: "bdwp" or "dense") is ours: it makes all three GEMMs N:M sparse.
     """
 
     name: ClassVar[str] = "mvue"
-    weights_by: str = "bdwp"
+    weights: str = "bdwp"
     gradient: str = "2:4"
     decay: float = 2e-4
 
     def __post_init__(self) -> None:
-        if self.weights_by not in ("bdwp", "dense"):
-            raise ValueError(f"weights_by is {self.weights_by!r}; allowed: bdwp, dense")
-        check_subsets(NMPattern.parse(self.gradient))
+        if self.weights not in ("bdwp", "dense"):
+            raise ValueError(f"weights is {self.weights!r}; allowed: bdwp, dense")
+        check_subsets(GradientPattern.parse(self.gradient))
 
     @property
     def _weights(self) -> Method:
-        return BDWP(decay=self.decay) if self.weights_by == "bdwp" else Method()
+        return BDWP(decay=self.decay) if self.weights == "bdwp" else Method()
 
     @property
     def axes(self) -> tuple[int, ...]:
         return self._weights.axes
 
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        density = NMPattern.parse(self.gradient).density
-        return {**self._weights.stages(pattern), "WU": density}
+    def stages(self, site: Site) -> dict[str, float]:
+        density = GradientPattern.parse(self.gradient).density
+        return {**self._weights.stages(site), "WU": density}
 
-    def weights(self, site: Site) -> Mapping[str, Tensor]:
-        return self._weights.weights(site)
+    def pregenerate(self, site: Site) -> Mapping[str, Tensor]:
+        return self._weights.pregenerate(site)
 
     def mask(self, site: Site) -> Tensor:
         return self._weights.mask(site)
@@ -58,11 +65,13 @@ class MVUE(Method):
         self._weights.adjust_grad(site, grad, scale)
 
     def wu_rule(self, site: Site, dy: Tensor) -> Tensor:
-        return prune_along_batch(dy, site.gemms.channel_dim, NMPattern.parse(self.gradient))
+        return prune_along_batch(dy, site.gemms.channel_dim, GradientPattern.parse(self.gradient))
 
 
 def prune_along_batch(dy: Tensor, channel_dim: int, pattern: NMPattern) -> Tensor:
     """`mvue` of dy over groups of consecutive (n, h, w) positions of one channel."""
+    if pattern.is_dense:
+        return dy
     moved = dy.movedim(channel_dim, 0)
     rows = moved.flatten(1)  # [channels, positions]
     padded = F.pad(rows, (0, -rows.shape[1] % pattern.m))
@@ -84,8 +93,8 @@ def mvue(a: Tensor, pattern: NMPattern) -> Tensor:
     arrival = torch.where(size > 0, exponential / size, torch.inf)  # first come = drawn first
     drawn = arrival.argsort(dim=-1)[..., : pattern.n_keep]
     kept = torch.zeros_like(size, dtype=torch.bool).scatter_(-1, drawn, True) & (size > 0)
-    scaled = groups / torch.where(kept, chance, 1.0).to(a.dtype)
-    return torch.where(kept, scaled, 0.0).flatten(-2)
+    scaled = groups / torch.where(kept, chance, 1.0)  # in float32 at least
+    return torch.where(kept, scaled, 0.0).to(a.dtype).flatten(-2)
 
 
 def inclusion(size: Tensor, n_keep: int) -> Tensor:

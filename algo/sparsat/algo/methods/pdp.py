@@ -1,6 +1,6 @@
 """PDP: differentiable pruning by a soft mask with no trainable parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,16 +20,19 @@ class PDP(Method):
     Training uses m ⊙ w, m = σ((w² - t²)/τ), t halfway between the smallest magnitude to keep and
     the largest to prune, a constant recomputed every step. The first `dense_fraction` of
     `total_steps` is dense; over the next `ramp_fraction` the pruned share rises to the target.
-    Training is dense arithmetic; evaluation and `final` use the hard mask, m ≥ ½.
+    Training is dense arithmetic. Evaluation uses the hard mask, m ≥ ½ (of equal magnitudes the
+    first are kept), and `final` prunes the whole target, wherever the ramp stands. Until the ramp
+    is done `verify` finds the layers short of it.
 
     `granularity`: "nm" (t per group along inputs; the kept count falls from m to n_keep),
     "unstructured" (t per layer, budgets from one magnitude sort over all layers when the ramp
     starts), "channel" (whole outputs, by root mean square). `tau`: a number, or "auto" for
     `auto_scale` times the layer's mean w². t as a constant, the ramp's shape and all of "nm" and
-    "channel" beyond their existence are our reading.
+    "channel" beyond their existence are our reading. Budgets stay when a checkpoint is loaded.
     """
 
     name: ClassVar[str] = "pdp"
+    state_keys: ClassVar[tuple[str, ...]] = ("budget", "ramp")
     granularity: str = "nm"
     tau: float | str = 1e-4
     auto_scale: float = 0.1
@@ -45,6 +48,12 @@ class PDP(Method):
             raise ValueError(f'tau is {self.tau!r}; allowed: "auto" or a number above 0')
         if not self.total_steps or self.total_steps < 1:
             raise ValueError(f"total_steps is {self.total_steps}; pdp needs the run's length, ≥ 1")
+        fractions = (self.dense_fraction, self.ramp_fraction)
+        if min(fractions) < 0 or sum(fractions) > 1 or self.dense_fraction == 1:
+            raise ValueError(
+                f"dense_fraction and ramp_fraction are {fractions}; "
+                "allowed: 0 or more, together at most 1, the first below 1"
+            )
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -52,11 +61,10 @@ class PDP(Method):
 
     def setup(self, site: Site) -> None:
         site.hold("budget", torch.tensor(1.0 - site.pattern.density))
-        site.hold("threshold", torch.zeros_like(self._scores(site)[0].amax(-1, keepdim=True)))
+        site.hold("ramp", torch.tensor(0.0, dtype=torch.float64))
 
-    def setup_all(self, sites: Sequence[Site]) -> None:
-        super().setup_all(sites)
-        self.advance_all(sites, 0)
+    def renew(self, site: Site) -> None:
+        """All that comes from the weight alone is pre-generated."""
 
     def advance_all(self, sites: Sequence[Site], step: int) -> None:
         if self.granularity == "unstructured" and self._ramp(step - 1) <= 0 < self._ramp(step):
@@ -64,35 +72,54 @@ class PDP(Method):
         super().advance_all(sites, step)
 
     def advance(self, site: Site, step: int) -> None:
-        scores, group = self._scores(site)
-        pruned = self._ramp(step) * float(site.held("budget")) * group
-        site.hold("threshold", _halfway(scores, min(round(pruned), group - 1)))
+        site.hold("ramp", torch.tensor(self._ramp(step), dtype=torch.float64))
 
-    def operands(self, site: Site) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def pregenerate(self, site: Site) -> Mapping[str, Tensor]:
+        """The hard mask "kept" and the "threshold" t that lies between kept and pruned."""
+        magnitudes, kept = self._choose(site, float(site.held("ramp")))
+        return {"kept": self._spread(kept, site), "threshold": _halfway(magnitudes, kept)}
+
+    def operands(self, site: Site, training: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
         w = site.weight
-        if site.module.training:
+        if training:
             return w * self._soft_mask(site), None, None
         return w.masked_fill(~self.mask(site), 0.0), None, None
 
     def mask(self, site: Site) -> Tensor:
-        scores, _ = self._scores(site)
-        return self._spread(scores.detach() >= site.held("threshold"), site)
+        return site.held("kept")
 
     def final(self, site: Site) -> Tensor:
-        if self.granularity == "nm":  # exactly N of M, also where magnitudes tie
-            return site.pattern.prune(site.weight.detach(), IN)
-        return site.weight.detach().masked_fill(~self.mask(site), 0.0)
+        kept = self._spread(self._choose(site, 1.0)[1], site)
+        return site.weight.detach().masked_fill(~kept, 0.0)
+
+    def breach(self, site: Site) -> str | None:
+        ramp = float(site.held("ramp"))
+        if ramp < 1:
+            return f"is at {ramp:.0%} of the ramp to its target"
+        used = self._entries(self.read(site)[0] != 0, site).any(0)
+        most, allowed = int(used.sum(-1).max()), self._to_keep(site, used.shape[-1], 1.0)
+        return f"FF operand keeps {most}, not {allowed}" if most > allowed else None
 
     def _ramp(self, step: int) -> float:
         """Share of the target that is pruned after `step` steps."""
         assert self.total_steps is not None
-        start, length = self.dense_fraction * self.total_steps, self.ramp_fraction
-        return min(max((step - start) / max(length * self.total_steps, 1.0), 0.0), 1.0)
+        if step >= self.total_steps:
+            return 1.0
+        past = step / self.total_steps - self.dense_fraction
+        return min(max(past / max(self.ramp_fraction, 1e-9), 0.0), 1.0)
+
+    def _choose(self, site: Site, ramp: float) -> tuple[Tensor, Tensor]:
+        """Magnitudes of the competitors, and which of them stay at `ramp`."""
+        magnitudes = self._squares(site).detach().sqrt()
+        return magnitudes, _largest(magnitudes, self._to_keep(site, magnitudes.shape[-1], ramp))
+
+    def _to_keep(self, site: Site, group: int, ramp: float) -> int:
+        """How many of the `group` competitors stay when `ramp` of the target is pruned."""
+        return max(group - round(ramp * float(site.held("budget")) * group), 1)
 
     def _soft_mask(self, site: Site) -> Tensor:
-        scores, _ = self._scores(site)
         threshold = site.held("threshold")
-        soft = torch.sigmoid((scores.square() - threshold.square()) / self._tau(site))
+        soft = torch.sigmoid((self._squares(site) - threshold.square()) / self._tau(site))
         return self._spread(torch.where(threshold > 0, soft, 1.0), site)
 
     def _tau(self, site: Site) -> float | Tensor:
@@ -100,17 +127,18 @@ class PDP(Method):
             return self.auto_scale * site.weight.detach().square().mean().clamp_min(1e-30)
         return self.tau
 
-    def _scores(self, site: Site) -> tuple[Tensor, int]:
-        """What competes, along the last axis, and how many do."""
-        w = site.weight
+    def _squares(self, site: Site) -> Tensor:
+        """What competes along the last axis, squared: no root, which has no slope at 0."""
+        return self._entries(site.weight.square(), site).mean(0)
+
+    def _entries(self, t: Tensor, site: Site) -> Tensor:
+        """`t`, shaped as the weight, as [entries of a competitor, ..., competitors]."""
         if self.granularity == "nm":
-            return w.movedim(IN, -1).unflatten(-1, (-1, site.pattern.m)).abs(), site.pattern.m
-        if self.granularity == "channel":
-            return w.flatten(1).square().mean(1).sqrt(), len(w)
-        return w.flatten().abs(), w.numel()
+            return t.movedim(IN, -1).unflatten(-1, (-1, site.pattern.m))[None]
+        return t.flatten(1).t() if self.granularity == "channel" else t.reshape(1, -1)
 
     def _spread(self, mask: Tensor, site: Site) -> Tensor:
-        """A mask over `_scores` as one over the weight."""
+        """A mask over competitors as one over the weight."""
         shape = site.weight.shape
         if self.granularity == "nm":
             return mask.flatten(-2).movedim(-1, IN)
@@ -119,13 +147,18 @@ class PDP(Method):
         return mask.reshape(shape)
 
 
-def _halfway(scores: Tensor, pruned: int) -> Tensor:
-    """Midpoint of the `pruned`-th and the next smallest score along the last axis; 0 for none."""
-    scores = scores.detach()
-    if pruned == 0:
-        return torch.zeros_like(scores.amax(-1, keepdim=True))
-    low, high = (scores.kthvalue(pruned + i, dim=-1, keepdim=True).values for i in (0, 1))
-    return (low + high) / 2
+def _largest(magnitudes: Tensor, keep: int) -> Tensor:
+    """Bool mask of the `keep` largest along the last axis; of equal ones the first."""
+    cut = magnitudes.kthvalue(magnitudes.shape[-1] - keep + 1, dim=-1, keepdim=True).values
+    above, tied = magnitudes > cut, magnitudes == cut
+    return above | (tied & (tied.cumsum(-1) <= keep - above.sum(-1, keepdim=True)))
+
+
+def _halfway(magnitudes: Tensor, kept: Tensor) -> Tensor:
+    """Midpoint of the smallest kept and the largest pruned, along the last axis; 0 for none."""
+    low = magnitudes.masked_fill(kept, 0.0).amax(-1, keepdim=True)
+    high = magnitudes.masked_fill(~kept, torch.inf).amin(-1, keepdim=True)
+    return torch.where(kept.all(-1, keepdim=True), 0.0, (low + high) / 2)
 
 
 def _share_budget(sites: Sequence[Site]) -> None:

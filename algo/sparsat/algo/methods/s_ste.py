@@ -9,7 +9,7 @@ from torch import Tensor
 from ..patterns import NMPattern
 from ..sites import Site
 from .base import IN, Method
-from .mvue import check_subsets, prune_along_batch
+from .mvue import GradientPattern, check_subsets, prune_along_batch
 
 
 @dataclass(frozen=True)
@@ -17,39 +17,39 @@ class SSTE(Method):
     """S-STE (Hu et al. 2024, "Continuous pruning function for efficient 2:4 sparse pre-training").
 
     FF and BP read β·S(w): kept entries shrink by the largest magnitude that their group drops, so
-    no entry jumps when it enters or leaves. β is set once per layer, at the start; dw passes
-    straight through, without β. WU reads dy pruned by MVUE to `gradient` ("dense" for none). The
-    fp8 rounding of the source is left out; other patterns than 2:4 are our reading.
+    no entry jumps when it enters or leaves. β is set once per layer, at the start (and for a
+    checkpoint that is loaded); dw passes straight through, without β. WU reads dy pruned by MVUE to
+    `gradient` ("1:2", "2:4", ...; "dense" for none). The fp8 rounding of the source is left out;
+    other patterns than 2:4 are our reading.
     """
 
     name: ClassVar[str] = "s-ste"
+    state_keys: ClassVar[tuple[str, ...]] = ("scale",)
     gradient: str = "2:4"
 
     def __post_init__(self) -> None:
-        check_subsets(NMPattern.parse(self.gradient))
+        check_subsets(GradientPattern.parse(self.gradient))
 
     @property
     def axes(self) -> tuple[int, ...]:
         return (IN,)
 
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        return {"FF": pattern.density, "BP": 1.0, "WU": NMPattern.parse(self.gradient).density}
+    def stages(self, site: Site) -> dict[str, float]:
+        density = GradientPattern.parse(self.gradient).density
+        return {"FF": site.pattern.density, "BP": 1.0, "WU": density}
 
     def setup(self, site: Site) -> None:
         w, soft = site.weight, soft_threshold(site.weight, site.pattern, IN)
         site.hold("scale", (w * soft).sum() / (soft * soft).sum().clamp_min(1e-30))
 
-    def weights(self, site: Site) -> Mapping[str, Tensor]:
+    def pregenerate(self, site: Site) -> Mapping[str, Tensor]:
         return {"ff": site.held("scale") * soft_threshold(site.weight, site.pattern, IN)}
 
     def mask(self, site: Site) -> Tensor:
         return site.pattern.mask(site.weight, IN)
 
     def wu_rule(self, site: Site, dy: Tensor) -> Tensor:
-        pattern = NMPattern.parse(self.gradient)
-        if pattern.is_dense:
-            return dy
-        return prune_along_batch(dy, site.gemms.channel_dim, pattern)
+        return prune_along_batch(dy, site.gemms.channel_dim, GradientPattern.parse(self.gradient))
 
 
 def soft_threshold(w: Tensor, pattern: NMPattern, dim: int) -> Tensor:

@@ -6,7 +6,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..patterns import NMPattern
 from ..sites import Site
 from .base import OUT, Method
 
@@ -21,9 +20,14 @@ class SDGP(Method):
 
     BP reads dy pruned N:M along output channels; WU and the bias gradient read the whole dy.
     `rule`: which entries stay: "magnitude", "random", or "rescaled" (magnitude, then each plane of
-    a sample and channel scaled so that its sum of magnitudes is kept; the source's default). The
-    source treats convolutions; for a linear layer the plane is the axis before the channels, the
-    sequence, which is our reading.
+    a sample and channel scaled so that its sum of magnitudes is kept; the source's default). Its
+    scale divides by the sum of what is left plus 1e-4, as the source does. That number does not
+    follow a loss scale: gradients far below it shrink instead, so "rescaled" wants one at low
+    precision.
+
+    The source treats convolutions. For a linear layer the plane is the axis before the channels:
+    the sequence of [n, t, channels], but the batch of an attention that is not `batch_first`. This
+    is our reading; an input without such an axis is not scaled.
     """
 
     name: ClassVar[str] = "sdgp"
@@ -41,8 +45,8 @@ class SDGP(Method):
     def grouped(self) -> tuple[int, ...]:
         return ()
 
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        return {"FF": 1.0, "BP": pattern.density, "WU": 1.0}
+    def stages(self, site: Site) -> dict[str, float]:
+        return {"FF": 1.0, "BP": site.pattern.density, "WU": 1.0}
 
     def bp_rule(self, site: Site, dy: Tensor) -> Tensor:
         channel = site.gemms.channel_dim

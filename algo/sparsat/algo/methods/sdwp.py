@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..patterns import NMPattern
 from ..sites import Site
 from .base import OUT, Method
 
@@ -24,8 +23,8 @@ class SDWP(Method):
     def axes(self) -> tuple[int, ...]:
         return (OUT,)
 
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        return {"FF": 1.0, "BP": pattern.density, "WU": 1.0}
+    def stages(self, site: Site) -> dict[str, float]:
+        return {"FF": 1.0, "BP": site.pattern.density, "WU": 1.0}
 
-    def weights(self, site: Site) -> Mapping[str, Tensor]:
+    def pregenerate(self, site: Site) -> Mapping[str, Tensor]:
         return {"bp": site.pattern.prune(site.weight, OUT)}

@@ -10,11 +10,11 @@ from torch import Tensor
 from ..gemms import as_matrix, from_matrix
 from ..patterns import NMPattern
 from ..sites import Site
-from .fixed import Fixed
+from .fixed import FrozenMask
 
 
 @dataclass(frozen=True)
-class SparseGPT(Fixed):
+class SparseGPT(FrozenMask):
     """SparseGPT (Frantar and Alistarh 2023, "Massive language models can be accurately pruned in
     one-shot", §3), for convolutions on their patches.
 
@@ -29,7 +29,7 @@ class SparseGPT(Fixed):
     def calibrate(self, site: Site, inputs: Iterable[Tensor]) -> None:
         weight, mask = sparsegpt(site, inputs, self.damping, self.block)
         site.weight.copy_(weight)
-        self.set_mask(site, mask)
+        self.freeze(site, mask)
 
 
 def sparsegpt(

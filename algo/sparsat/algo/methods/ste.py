@@ -8,7 +8,9 @@ from .base import ForwardPruning
 
 @dataclass(frozen=True)
 class STE(ForwardPruning):
-    """FF and BP read the forward-pruned weight; dw reaches every entry.
+    """FF and BP read the forward-pruned weight; dw reaches every entry (Bengio et al. 2013,
+    "Estimating or propagating gradients through stochastic neurons for conditional computation";
+    for N:M masks the baseline of Zhou et al. 2021).
 
     BP's operand has zeros but no N:M groups along its own reduction, so BP gains nothing.
     """

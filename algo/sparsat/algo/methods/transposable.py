@@ -26,6 +26,7 @@ class Transposable(ForwardPruning):
     """
 
     name: ClassVar[str] = "transposable"
+    state_keys: ClassVar[tuple[str, ...]] = ("mask",)
     search: str = "greedy"
     refresh_every: int = 40
 
@@ -37,8 +38,8 @@ class Transposable(ForwardPruning):
     def axes(self) -> tuple[int, ...]:
         return (IN, OUT)
 
-    def stages(self, pattern: NMPattern) -> dict[str, float]:
-        return {"FF": pattern.density, "BP": pattern.density, "WU": 1.0}
+    def stages(self, site: Site) -> dict[str, float]:
+        return {"FF": site.pattern.density, "BP": site.pattern.density, "WU": 1.0}
 
     def setup(self, site: Site) -> None:
         site.hold("mask", transposable_mask(site.weight, site.pattern, self.search))

@@ -10,11 +10,11 @@ from torch import Tensor
 from ..gemms import as_matrix, from_matrix
 from ..sites import Site
 from .base import IN
-from .fixed import Fixed
+from .fixed import FrozenMask
 
 
 @dataclass(frozen=True)
-class Wanda(Fixed):
+class Wanda(FrozenMask):
     """Wanda (Sun et al. 2024, "A simple and effective pruning approach for LLMs", §3).
 
     Kept weights are unchanged. For a convolution the input is its patch, which is our reading.
@@ -24,7 +24,7 @@ class Wanda(Fixed):
     calibrated: ClassVar[bool] = True
 
     def calibrate(self, site: Site, inputs: Iterable[Tensor]) -> None:
-        self.set_mask(site, wanda_mask(site, inputs))
+        self.freeze(site, wanda_mask(site, inputs))
 
 
 def wanda_mask(site: Site, inputs: Iterable[Tensor]) -> Tensor:

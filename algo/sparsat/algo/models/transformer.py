@@ -3,28 +3,32 @@
 import torch
 from torch import Tensor, nn
 
+from sparsat.algo.layers import Product
+
 
 class Attention(nn.Module):
     """Multi-head self-attention on `[n, t, dim]`; `causal` hides later positions.
 
-    The two products QKᵀ and A·V are written as matrix products, so that counters, exporters and
-    the accelerator's numerics see them as the GEMMs they are.
+    The two products QKᵀ and A·V are `Product`s, so that counters, exporters and the accelerator's
+    numerics see them as the GEMMs they are.
     """
 
     def __init__(self, dim: int, heads: int, *, causal: bool) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
         self.qkv = nn.Linear(dim, 3 * dim)
+        self.scores, self.mix = Product(), Product()
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         n, t, dim = x.shape
         q, k, v = self.qkv(x).view(n, t, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        scores = (q * (dim // self.heads) ** -0.5) @ k.transpose(-1, -2)
+        scores = self.scores(q * (dim // self.heads) ** -0.5, k.transpose(-1, -2))
         if self.causal:
             hidden = torch.ones(t, t, dtype=torch.bool, device=x.device).triu(1)
             scores = scores.masked_fill(hidden, float("-inf"))
-        return self.proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(n, t, dim))
+        mixed = self.mix(scores.softmax(-1), v)
+        return self.proj(mixed.transpose(1, 2).reshape(n, t, dim))
 
 
 class Block(nn.Module):
