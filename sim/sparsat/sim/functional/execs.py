@@ -90,8 +90,8 @@ def _left(machine: Machine, op: Exec, piece: Piece, offset: int) -> torch.Tensor
     """The words of A as the left operand [P, K·M] (k-words) or [P, K] (r-words)."""
     half, length = machine.a[machine.exec_a.half], op.ir if op.a_mn else 4 << op.log_m
     first = np.where(piece.inside, piece.a + offset, 0)
-    _check_rows("A values", np.where(piece.inside, first + length - 1, 0), len(half))
-    _check_rows("A values", first, len(half))
+    low, high = int(first.min(initial=0)), int(first.max(initial=0)) + length - 1
+    check_range("A values", low, high, len(half))
     if (first % _WORD + length > _WORD).any():
         raise MachineError(f"FIELD: a word of {length} values of A crosses a multiple of {_WORD}")
     words = half[first[..., None] + np.arange(length)]
