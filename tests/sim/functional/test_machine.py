@@ -256,7 +256,7 @@ ERRORS = [
     ([LoadA(lines=8192 // LINE + 1)], "RANGE: A values"),
     ([LoadB(lines=8192 // LINE + 1)], "RANGE: B rows"),
     ([LoadB(lines=1, mode=Mode.PRUNE, n=9, log_m=1)], "n_keep is 9"),
-    ([LoadB(lines=5, mode=Mode.TRANSPOSE, tokens=2)], "FIELD: 5 lines"),
+    ([LoadB(lines=1, mode=Mode.TRANSPOSE, tokens=3)], "FIELD: 32 values do not hold 3 tokens"),
     ([*GOOD[:2], replace(EXEC, a_base=1)], r"\(EXEC\): FIELD: a word of 8 values"),
     ([*GOOD[:2], replace(EXEC, a_base=-K)], "RANGE: A values -32"),
     ([*GOOD[:2], replace(EXEC, b_base=1023)], "RANGE: B rows"),

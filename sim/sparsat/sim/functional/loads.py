@@ -57,14 +57,16 @@ def _arranged(machine: Machine, op: LoadB, segments: np.ndarray) -> tuple[np.nda
     if op.mode == Mode.PRUNE:
         pattern = NMPattern(op.n, 4 << op.log_m)
         return prune_rows(segments.reshape(-1, cols), pattern, machine.config.fmt)
-    rows = _transposed(op, segments, cols) if op.mode == Mode.TRANSPOSE else segments
+    rows = _transposed(machine, op, segments) if op.mode == Mode.TRANSPOSE else segments
     return rows.reshape(-1, cols), np.zeros((0, cols), np.uint8)
 
 
-def _transposed(op: LoadB, segments: np.ndarray, cols: int) -> np.ndarray:
-    """Each segment's tokens [tokens, C] as rows [ceil(tokens / cols) · C, cols]."""
-    if op.tokens == 0 or op.lines % op.tokens:
-        raise MachineError(f"FIELD: {op.lines} lines are no whole number for {op.tokens} tokens")
-    tokens = segments.reshape(op.segments, op.tokens, -1)
+def _transposed(machine: Machine, op: LoadB, segments: np.ndarray) -> np.ndarray:
+    """Each segment's tokens of C values as rows, [segments, ceil(tokens / cols) · C, cols]."""
+    cols, block, values = machine.config.cols, machine.config.block, segments.shape[1]
+    channels = values // max(1, op.tokens) // block * block
+    if op.tokens == 0 or channels == 0:
+        raise MachineError(f"FIELD: {values} values do not hold {op.tokens} tokens of {block}")
+    tokens = segments[:, : op.tokens * channels].reshape(op.segments, op.tokens, channels)
     padded = np.pad(tokens, ((0, 0), (0, -op.tokens % cols), (0, 0)))
-    return padded.reshape(op.segments, -1, cols, tokens.shape[2]).swapaxes(2, 3)
+    return padded.reshape(op.segments, -1, cols, channels).swapaxes(2, 3)
