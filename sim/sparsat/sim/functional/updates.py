@@ -1,0 +1,105 @@
+"""UPDATE: momentum SGD on one tensor of weights, and its operands for the next step."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sparsat.algo.patterns import NMPattern
+from sparsat.hw.config import SATConfig
+from sparsat.hw.isa.instructions import Update
+
+from .state import Machine
+from .words import as_tensor, pack_indices, prune_rows, rounded
+
+_SMALLEST_NORMAL = 2.0**-126
+_TINY_EDGE = 2.0**-126 - 2.0**-151  # from here up a magnitude rounds to 2^-126 or more
+
+
+def update(machine: Machine, op: Update) -> Iterator[int]:
+    """Run `op`, which takes no semaphores by itself."""
+    yield from ()
+    shape = _blocks(machine.config, op)
+    size = 4 * int(np.prod(shape))
+    planes = [machine.span(at, size) for at in (op.master, op.momentum, op.gradient)]
+    w, v, g = (_flushed(plane.view(np.float32).reshape(shape)) for plane in planes)
+    if not np.isfinite(g).all():
+        machine.overflow = True
+        return
+    pattern = NMPattern(op.n, 4 << op.log_m) if op.copies else None
+    with np.errstate(all="ignore"):
+        w, v = _step(machine.config, op, pattern, w, v, g)
+        planes[0][:], planes[1][:] = (x.view(np.uint8).reshape(-1) for x in (w, v))
+        if pattern:
+            _write_copies(machine, op, pattern, w)
+
+
+def _blocks(config: SATConfig, op: Update) -> tuple[int, ...]:
+    """Axes of a tensor in memory: blocks of inputs, taps, blocks of outputs, D, cols."""
+    outputs = op.out_blocks * config.block
+    return (op.in_blocks, op.taps, outputs // config.cols, config.block, config.cols)
+
+
+def _step(
+    config: SATConfig,
+    op: Update,
+    pattern: NMPattern | None,
+    w: np.ndarray,
+    v: np.ndarray,
+    g: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The new weights and momentum."""
+    g = _product(g, op.inverse_scale)
+    if pattern and not pattern.is_dense:
+        bits = as_tensor(rounded(w, config.fmt), config.fmt)
+        kept = pattern.mask(bits, dim=3).numpy()
+        g = np.where(kept, g, _sum(g, _product(w, op.masked_decay)))
+    g = _sum(g, _product(w, op.decay))
+    v = _sum(_product(v, op.momentum_factor), g)
+    return _sum(w, -_product(v, op.rate)), v
+
+
+def _product(x: np.ndarray, factor_bits: int) -> np.ndarray:
+    factor = _flushed(np.array(factor_bits, np.uint32).view(np.float32))
+    return _round(x.astype(np.float64) * factor)
+
+
+def _sum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _round(x.astype(np.float64) + y)
+
+
+def _round(x: np.ndarray) -> np.ndarray:
+    """Binary64 rounded to binary32 as the array does: no subnormals, no -0, one kind of NaN.
+
+    A product of two binary32 is exact in binary64 and a sum has bits enough: this rounds once.
+    """
+    result = np.where(np.abs(x) < _TINY_EDGE, 0.0, x).astype(np.float32)
+    return np.where(np.isnan(x), np.float32(np.nan), result)
+
+
+def _flushed(x: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(x) < _SMALLEST_NORMAL, np.float32(0), x)
+
+
+def _write_copies(machine: Machine, op: Update, pattern: NMPattern, w: np.ndarray) -> None:
+    config = machine.config
+    inputs, outputs = op.in_blocks * config.block, op.out_blocks * config.block
+    flat = w.transpose(1, 0, 3, 2, 4).reshape(op.taps, inputs, outputs)
+    bits = rounded(flat, config.fmt)
+    _write_copy(machine, bits, pattern, op.forward, op.forward_index)
+    _write_copy(machine, bits.swapaxes(1, 2), pattern, op.backward, op.backward_index)
+
+
+def _write_copy(
+    machine: Machine, weights: np.ndarray, pattern: NMPattern, address: int, index_address: int
+) -> None:
+    """Write [taps, reduced, columns] as rows of each block of columns, pruned along `reduced`."""
+    cols = machine.config.cols
+    blocks = weights.reshape(-1, weights.shape[2] // cols, cols).swapaxes(0, 1)
+    rows, indices = prune_rows(blocks.reshape(-1, cols), pattern, machine.config.fmt)
+    _write(machine, address, rows)
+    if not pattern.is_dense:
+        _write(machine, index_address, pack_indices(indices))
+
+
+def _write(machine: Machine, address: int, content: np.ndarray) -> None:
+    machine.span(address, content.nbytes)[:] = np.ascontiguousarray(content).view(np.uint8).ravel()

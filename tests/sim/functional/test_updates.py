@@ -1,0 +1,171 @@
+"""UPDATE against plain numpy float32, and the operands it leaves for the next step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from machine_layout import Image, masters, operand_rows
+from sparsat.algo.patterns import NMPattern
+from sparsat.hw.config import SATConfig, preset
+from sparsat.hw.isa.instructions import Halt, Update
+from sparsat.sim.functional import run
+
+F = np.float32
+SCALARS = {"rate": 0.1, "momentum_factor": 0.9, "decay": 5e-4, "inverse_scale": 1 / 1024}
+
+
+def bits(x: float) -> int:
+    return int(F(x).view(np.uint32))
+
+
+@dataclass
+class Case:
+    """A tensor of weights [taps, inputs, outputs] in memory, and what UPDATE shall do."""
+
+    config: SATConfig
+    pattern: NMPattern
+    shape: tuple[int, int, int]
+    scalars: dict[str, float]
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(5)
+        self.w, self.v, self.g = (rng.standard_normal(self.shape, F) for _ in range(3))
+        self.g *= F(1024)
+
+    def run(self, copies: bool = True) -> tuple[np.ndarray, dict[str, int], bool]:
+        """Memory afterwards, the tensors' addresses, and the overflow flag."""
+        image, block = Image(self.config), self.config.block
+        taps, inputs, outputs = self.shape
+        at = {
+            name: image.put(masters(self.config, torch.from_numpy(x)))
+            for name, x in (("master", self.w), ("momentum", self.v), ("gradient", self.g))
+        }
+        kept = taps * inputs * outputs // self.pattern.m * self.pattern.n_keep
+        for name in ("forward", "backward"):
+            at[name], at[f"{name}_index"] = image.room(2 * kept), image.room(kept // 2)
+        update = Update(
+            **at,
+            copies=int(copies),
+            n=self.pattern.n_keep,
+            log_m=self.pattern.m.bit_length() - 3,
+            taps=taps,
+            in_blocks=inputs // block,
+            out_blocks=outputs // block,
+            **{name: bits(value) for name, value in self.scalars.items()},
+        )
+        memory = image.memory()
+        return memory, at, run(self.config, [update, Halt()], memory).overflow
+
+    def expected(self, decayed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """New weights and momentum; `decayed` is True where the masked decay acts."""
+        scalar = {name: F(value) for name, value in self.scalars.items()}
+        g = self.g * scalar["inverse_scale"]
+        if decayed is not None:
+            g = np.where(decayed, g + scalar["masked_decay"] * self.w, g)
+        g = g + scalar["decay"] * self.w
+        v = scalar["momentum_factor"] * self.v + g
+        return self.w - scalar["rate"] * v, v
+
+
+def assert_plane(memory: np.ndarray, at: int, expected: np.ndarray) -> None:
+    np.testing.assert_array_equal(memory[at : at + len(expected)], expected)
+
+
+def assert_masters(case: Case, memory: np.ndarray, at: dict, w: np.ndarray, v: np.ndarray) -> None:
+    assert_plane(memory, at["master"], masters(case.config, torch.from_numpy(w)))
+    assert_plane(memory, at["momentum"], masters(case.config, torch.from_numpy(v)))
+
+
+def assert_copies(case: Case, memory: np.ndarray, at: dict, w: np.ndarray) -> None:
+    half = torch.from_numpy(w).half()
+    for name, operand in (
+        ("forward", half.flatten(0, 1)),
+        ("backward", half.transpose(1, 2).flatten(0, 1)),
+    ):
+        values, indices = operand_rows(case.config, operand, case.pattern)
+        assert_plane(memory, at[name], values)
+        untouched = np.full(len(indices), 0xFF, np.uint8)
+        assert_plane(memory, at[f"{name}_index"], untouched if case.pattern.is_dense else indices)
+
+
+def forward_mask(w: np.ndarray, pattern: NMPattern) -> np.ndarray:
+    half: Tensor = torch.from_numpy(w).half()
+    return pattern.mask(half, dim=1).numpy()
+
+
+TINY, SMALL = preset("tiny"), preset("small")
+CARD_LIKE = SMALL.with_(cols=32, channels=2)
+
+
+@pytest.mark.parametrize(
+    ("config", "pattern", "shape"),
+    [
+        (TINY, NMPattern(2, 8), (9, 16, 32)),
+        (SMALL, NMPattern(3, 4), (1, 32, 16)),
+        (CARD_LIKE, NMPattern(5, 16), (2, 64, 32)),
+    ],
+)
+def test_sparse(config: SATConfig, pattern: NMPattern, shape: tuple[int, int, int]) -> None:
+    case = Case(config, pattern, shape, {**SCALARS, "masked_decay": 0.01})
+    memory, at, overflow = case.run()
+    w, v = case.expected(decayed=~forward_mask(case.w, pattern))
+    assert_masters(case, memory, at, w, v)
+    assert_copies(case, memory, at, w)
+    assert not overflow
+
+
+def test_dense_has_no_masked_decay_and_no_indices() -> None:
+    case = Case(TINY, NMPattern(8, 8), (4, 32, 16), {**SCALARS, "masked_decay": 0.01})
+    memory, at, _ = case.run()
+    w, v = case.expected()
+    assert_masters(case, memory, at, w, v)
+    assert_copies(case, memory, at, w)
+
+
+def test_without_copies_only_masters_change() -> None:
+    case = Case(TINY, NMPattern(2, 8), (1, 16, 16), {**SCALARS, "masked_decay": 0.01})
+    memory, at, _ = case.run(copies=False)
+    assert_masters(case, memory, at, *case.expected())
+    assert (memory[at["forward"] :] == 0xFF).all()
+
+
+def test_the_mask_is_that_of_the_rounded_weights() -> None:
+    """Where two weights meet in FP16 the lower index wins, although its FP32 is smaller."""
+    case = Case(TINY, NMPattern(1, 4), (1, 16, 16), {**SCALARS, "masked_decay": 0.5})
+    case.w[:] = 1 + np.arange(16, dtype=F)[:, None] * F(2**-20)
+    memory, at, _ = case.run()
+    decayed = np.broadcast_to(np.arange(16)[:, None] % 4 > 0, case.w.shape)
+    assert_masters(case, memory, at, *case.expected(decayed))
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_overflow_leaves_all_as_it_was(bad: float) -> None:
+    case = Case(TINY, NMPattern(2, 8), (2, 16, 32), SCALARS)
+    case.g[1, 15, 31] = bad
+    memory, at, overflow = case.run()
+    assert overflow
+    assert_masters(case, memory, at, case.w, case.v)
+    assert (memory[at["forward"] :] == 0xFF).all()
+
+
+def test_tiny_results_become_zero_and_nan_has_one_form() -> None:
+    """v = (1 - 2^-23) · v: what rounds to less than 2^-126 is +0, as subnormals are when read."""
+    scalars = {"rate": 0.0, "momentum_factor": 1 - 2**-23, "decay": 0.0, "inverse_scale": 1.0}
+    case = Case(TINY, NMPattern(8, 8), (1, 16, 16), scalars)
+    case.g[:], case.w[:] = 0, 1
+    smallest = F(2**-126)
+    next_up = F(2**-126 * (1 + 2**-23))
+    case.v[0, 0, :4] = smallest, -smallest, next_up, -next_up
+    case.v[0, 1, :4] = F(2**-127), F(-0.0), np.inf, -np.inf
+    memory, at, _ = case.run()
+    v, w = (
+        memory[at[name] : at[name] + 1024].view(np.uint32).reshape(-1, 4)
+        for name in ("momentum", "master")
+    )
+    assert v[0].tolist() == [0, 0, 0x00800000, 0x80800000]
+    assert v[1].tolist() == [0, 0, 0x7F800000, 0xFF800000]
+    assert w[0].tolist() == [bits(1.0)] * 4
+    assert w[1].tolist() == [bits(1.0)] * 2 + [0x7FC00000] * 2
