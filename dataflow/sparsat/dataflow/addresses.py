@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from sparsat.dataflow.ir import Step, Update
 from sparsat.dataflow.layout import SINGLE, Weights
 from sparsat.dataflow.nests import Nest, Reduce, Spread
@@ -14,6 +16,17 @@ from sparsat.hw.isa import instructions as isa
 
 GUARD = 1 << 20
 """Bytes before the first tensor: a slab by rows may begin some rows before its image."""
+HYPER = {
+    name: int(np.float32(value).view(np.uint32))
+    for name, value in {
+        "rate": 0.1,
+        "momentum_factor": 0.9,
+        "decay": 5e-4,
+        "masked_decay": 2e-4,
+        "inverse_scale": 2.0**-10,
+    }.items()
+}
+"""Hyperparameters that programs are made with; whoever trains writes others before each step."""
 COPIES = ("forward", "forward_index", "backward", "backward_index")
 
 
@@ -66,8 +79,11 @@ class Addresses:
         )
         return found
 
-    def update(self, site: Site) -> isa.Update:
-        """UPDATE of a weight with its copies, or of a plain parameter."""
+    def update(self, site: Site, *, turned: bool) -> isa.Update:
+        """UPDATE of a weight with its copies, or of a plain parameter.
+
+        `turned`: masters and gradient have their axes exchanged.
+        """
         work = site.op.work
         assert isinstance(work, Update)
         if site.weights is None:
@@ -84,6 +100,8 @@ class Addresses:
             taps=weights.taps,
             in_blocks=weights.inputs // self._config.block,
             out_blocks=weights.outputs // self._config.block,
+            transposed=int(turned),
+            **HYPER,
             **{name: getattr(at, name) for name in COPIES},
         )
 
@@ -93,7 +111,7 @@ class Addresses:
         size = blocks * block * SINGLE
         names = ("master", "momentum", "gradient")
         places = {name: self._regions.take(f"{site.op.name} {name}", size) for name in names}
-        return isa.Update(**places, n=4, out_blocks=blocks)
+        return isa.Update(**places, **HYPER, n=4, out_blocks=blocks)
 
     def _operands(self, site: Site) -> Operands:
         if not site.nests:

@@ -6,7 +6,9 @@ from sparsat.dataflow.addresses import Addresses
 from sparsat.dataflow.choose import Plan, choose
 from sparsat.dataflow.ir import Conv, MatMul, Op, Step, Update, Vector
 from sparsat.dataflow.mapping import BOTH, Policy
+from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.order import Ordering
+from sparsat.dataflow.reduce import ReducePlan
 from sparsat.dataflow.sites import Site, sites
 from sparsat.hw.array_op import Dataflow
 from sparsat.hw.config import SATConfig
@@ -41,10 +43,18 @@ SCHEDULES = {
 class Planned:
     """How one operation runs. `waits`: for all results of the operations before it."""
 
-    op: Op
-    pattern: Pattern | None = None
+    site: Site
+    at: Operands
     plan: Plan | None = None
     waits: bool = True
+
+    @property
+    def op(self) -> Op:
+        return self.site.op
+
+    @property
+    def pattern(self) -> Pattern | None:
+        return self.site.pattern
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,7 @@ class _Builder:
         self.program: list[isa.Instruction] = []
         self.plans: list[Planned] = []
         self.ordering = Ordering(self.program)
+        self.turned: set[str] = set()  # layers whose gradient comes out transposed
 
     def result(self) -> Scheduled:
         self.program.append(isa.Halt())
@@ -101,14 +112,17 @@ class _Builder:
                 read, write = self._lines(work.bytes_read), self._lines(work.bytes_written)
                 self.ordering.vector(isa.Vector(op=number, read=read, write=write), site.op)
             case Update():
-                found = replace(self.addresses.update(site), op=number)
+                turned = site.op.layer in self.turned
+                found = replace(self.addresses.update(site, turned=turned), op=number)
                 self.ordering.update(found)
                 waits = False
             case Conv() | MatMul():
                 plan = self._plan(site)
+                if isinstance(plan, ReducePlan) and plan.nest.turned:
+                    self.turned.add(site.op.layer)
                 instructions = [replace(each, op=number) for each in plan.emit(at)]
                 waits = self.ordering.gemm(instructions, site.op, b_is_weight=site.weighted)
-        self.plans.append(Planned(site.op, site.pattern, plan, waits))
+        self.plans.append(Planned(site, at, plan, waits))
 
     def _plan(self, site: Site) -> Plan:
         pattern = site.pattern if site.op.stage != "WU" else None

@@ -326,6 +326,7 @@ class SpreadPlan:
             p=pixels,
             tiles_p=-(-pixels // (config.rows * mapping.ir)) if os else 1,
             q_blocks=self._used(nest, width),
+            q0_count=self._used(nest, width),
             tiles_q=-(-self._used(nest, width) // mapping.is_),
             groups=groups if os else -(-pixels // mapping.ir),
             passes=1 if os else -(-groups // config.rows),

@@ -127,9 +127,9 @@ def _presets() -> dict[str, SATConfig]:
         name="small",
         rows=8,
         cols=8,
-        a_scratch_kib=16,
-        b_scratch_kib=16,
-        c_scratch_kib=16,
+        a_scratch_kib=128,
+        b_scratch_kib=64,
+        c_scratch_kib=64,
         sore_lanes=4,
         wuve_lanes=4,
     )

@@ -22,16 +22,20 @@ def execute(machine: Machine, op: Exec) -> Iterator[int]:
         _Pad(op, "b", machine.exec_b, Sem.B_FULL, Sem.B_FREE),
         _Pad(op, "c", machine.exec_c, Sem.C_FREE, Sem.C_FULL),
     ]
-    passes, sums = pieces(machine.config, op), sum_rows(machine.config, op)
+    sums = sum_rows(machine.config, op)
+    found: dict[tuple[int, int], list[Piece]] = {}  # chunks that lie alike read alike
     for o in range(op.outer):
         for i in range(op.inner):
             due = [pad for pad in pads if pad.takes(o, i)]
             yield mask(*(pad.take for pad in due))
             for pad in due:
                 pad.turn.advance()
-            resumed = bool(op.resume or (op.chain and i > 0))
-            for number, piece in enumerate(passes):
-                _run_pass(machine, op, piece, sums, o, resumed or number > 0)
+            resumed = bool(op.resume or (op.chain and not pads[2].begins(o, i)))
+            down = o * op.y_outer + i * op.y_inner, i * op.b_y_inner
+            if down not in found:
+                found[down] = pieces(machine.config, op, *down)
+            for number, piece in enumerate(found[down]):
+                _run_pass(machine, op, piece, sums, (o, i), resumed or number > 0)
             machine.semaphores.give(mask(*(pad.give for pad in pads if pad.gives(o, i))))
 
 
@@ -53,15 +57,15 @@ class _Pad:
 
     def takes(self, o: int, i: int) -> bool:
         """Whether chunk (o, i) takes the token of the next half."""
-        return self._due(o, i) and not (self.held and o == i == 0)
+        return self.begins(o, i) and not (self.held and o == i == 0)
 
     def gives(self, o: int, i: int) -> bool:
         """Whether a half is given back after chunk (o, i)."""
-        return self._due(self.last[0] - o, self.last[1] - i) and not (
+        return self.begins(self.last[0] - o, self.last[1] - i) and not (
             self.keep and (o, i) == self.last
         )
 
-    def _due(self, o: int, i: int) -> bool:
+    def begins(self, o: int, i: int) -> bool:
         """Whether a half begins (ends) with the chunk that has o and i others before (after) it."""
         if self.advance is Advance.EVERY:
             return True
@@ -69,13 +73,19 @@ class _Pad:
 
 
 def _run_pass(
-    machine: Machine, op: Exec, piece: Piece, sums: np.ndarray, o: int, resumed: bool
+    machine: Machine,
+    op: Exec,
+    piece: Piece,
+    sums: np.ndarray,
+    chunk: tuple[int, int],
+    resumed: bool,
 ) -> None:
-    """All products of one pass of chunk row `o`; `sums` are the rows of C, [P, blocks]."""
+    """All products of one pass of a chunk; `sums` are the rows of C, [P, blocks]."""
+    o, i = chunk
     half = machine.c[machine.exec_c.half]
     for p1 in range(op.products1):
         for p0 in range(op.products0):
-            a_at = o * op.a_outer + p0 * op.a_product0 + p1 * op.a_product1
+            a_at = o * op.a_outer + i * op.a_inner + p0 * op.a_product0 + p1 * op.a_product1
             b_at = o * op.b_outer + p0 * op.b_product0 + p1 * op.b_product1
             rows = sums + p0 * op.c_product0 + p1 * op.c_product1
             _check_rows("C rows", rows, len(half))
@@ -105,9 +115,10 @@ def _right(
     machine: Machine, op: Exec, piece: Piece, offset: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The rows of B as values and indices in their groups, both [Q, K, kept values]."""
-    rows = piece.b + offset
+    inside = np.broadcast_to(piece.b_inside, piece.b.shape)
+    rows = np.where(inside, piece.b + offset, 0)
     _check_rows("B rows", rows, machine.b.shape[1])
-    values = _by_column(machine.b[machine.exec_b.half][rows])
+    values = _by_column(machine.b[machine.exec_b.half][rows] * inside[..., None])
     if op.n == 4 << op.log_m:
         dense = np.arange(rows.shape[1], dtype=np.uint8)
         indices = np.broadcast_to(dense, values.shape)

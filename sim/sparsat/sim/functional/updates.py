@@ -18,25 +18,42 @@ _TINY_EDGE = 2.0**-126 - 2.0**-151  # from here up a magnitude rounds to 2^-126 
 def update(machine: Machine, op: Update) -> Iterator[int]:
     """Run `op`, which takes no semaphores by itself."""
     yield from ()
-    shape = _blocks(machine.config, op)
-    size = 4 * int(np.prod(shape))
+    config = machine.config
+    size = 4 * op.taps * op.in_blocks * op.out_blocks * config.block**2
     planes = [machine.span(at, size) for at in (op.master, op.momentum, op.gradient)]
-    w, v, g = (_flushed(plane.view(np.float32).reshape(shape)) for plane in planes)
+    w, v, g = (_flushed(_to_axes(config, op, plane.view(np.float32))) for plane in planes)
     if not np.isfinite(g).all():
         machine.overflow = True
         return
     pattern = NMPattern(op.n, 4 << op.log_m) if op.copies else None
     with np.errstate(all="ignore"):
-        w, v = _step(machine.config, op, pattern, w, v, g)
-        planes[0][:], planes[1][:] = (x.view(np.uint8).reshape(-1) for x in (w, v))
+        w, v = _step(config, op, pattern, w, v, g)
+        planes[0][:], planes[1][:] = (_to_memory(config, op, x) for x in (w, v))
         if pattern:
             _write_copies(machine, op, pattern, w)
 
 
-def _blocks(config: SATConfig, op: Update) -> tuple[int, ...]:
-    """Axes of a tensor in memory: blocks of inputs, taps, blocks of outputs, D, cols."""
-    outputs = op.out_blocks * config.block
-    return (op.in_blocks, op.taps, outputs // config.cols, config.block, config.cols)
+def _to_axes(config: SATConfig, op: Update, flat: np.ndarray) -> np.ndarray:
+    """[taps, inputs, outputs] of a tensor as it lies in memory."""
+    rows, columns = _sizes(config, op)
+    blocks = (rows // config.block, op.taps, columns // config.cols, config.block, config.cols)
+    tensor = flat.reshape(blocks).transpose(1, 0, 3, 2, 4).reshape(op.taps, rows, columns)
+    return tensor.swapaxes(1, 2) if op.transposed else tensor
+
+
+def _to_memory(config: SATConfig, op: Update, tensor: np.ndarray) -> np.ndarray:
+    """The inverse of `_to_axes`, as bytes."""
+    tensor = tensor.swapaxes(1, 2) if op.transposed else tensor
+    rows, columns = _sizes(config, op)
+    split = (op.taps, rows // config.block, config.block, columns // config.cols, config.cols)
+    flat = np.ascontiguousarray(tensor.reshape(split).transpose(1, 0, 3, 2, 4))
+    return flat.view(np.uint8).reshape(-1)
+
+
+def _sizes(config: SATConfig, op: Update) -> tuple[int, int]:
+    """Of the two axes in memory."""
+    inputs, outputs = op.in_blocks * config.block, op.out_blocks * config.block
+    return (outputs, inputs) if op.transposed else (inputs, outputs)
 
 
 def _step(
@@ -51,7 +68,7 @@ def _step(
     g = _product(g, op.inverse_scale)
     if pattern and not pattern.is_dense:
         bits = as_tensor(rounded(w, config.fmt), config.fmt)
-        kept = pattern.mask(bits, dim=3).numpy()
+        kept = pattern.mask(bits, dim=1).numpy()
         g = np.where(kept, g, _sum(g, _product(w, op.masked_decay)))
     g = _sum(g, _product(w, op.decay))
     v = _sum(_product(v, op.momentum_factor), g)
@@ -81,10 +98,7 @@ def _flushed(x: np.ndarray) -> np.ndarray:
 
 
 def _write_copies(machine: Machine, op: Update, pattern: NMPattern, w: np.ndarray) -> None:
-    config = machine.config
-    inputs, outputs = op.in_blocks * config.block, op.out_blocks * config.block
-    flat = w.transpose(1, 0, 3, 2, 4).reshape(op.taps, inputs, outputs)
-    bits = rounded(flat, config.fmt)
+    bits = rounded(w, machine.config.fmt)
     _write_copy(machine, bits, pattern, op.forward, op.forward_index)
     _write_copy(machine, bits.swapaxes(1, 2), pattern, op.backward, op.backward_index)
 

@@ -1,0 +1,121 @@
+"""Run each operation of a program on random operands and compare it with the golden model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sparsat.algo.patterns import NMPattern
+from sparsat.dataflow.ir import Conv, MatMul, Update
+from sparsat.dataflow.nests import Reduce, Spread
+from sparsat.dataflow.schedule import Planned, Scheduled
+from sparsat.hw.config import SATConfig
+from sparsat.hw.isa import instructions as isa
+from sparsat.sim.functional import run
+from sparsat.sim.values import operands
+from sparsat.sim.values.golden import conv_result, matmul_result
+from sparsat.sim.values.memory import Memory
+from sparsat.sim.values.updates import check_update
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """An operation whose results differ: how many of how many elements, and the first of them."""
+
+    op: str
+    wrong: int
+    elements: int
+    first: tuple[int, ...]
+    got: float
+    expected: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.op}: {self.wrong} of {self.elements} elements differ, first at "
+            f"{list(self.first)}: {self.got!r}, expected {self.expected!r}"
+        )
+
+
+def check_step(config: SATConfig, scheduled: Scheduled, seed: int = 0) -> Iterator[Mismatch | None]:
+    """For each GEMM and weight update in turn: None, or how it differs from the golden model.
+
+    Every operation gets operands of its own, drawn from `seed`; its instructions run on the memory
+    image as the program has them, but for the waits for other operations.
+    """
+    memory = Memory(scheduled.memory_bytes)
+    by_op: dict[int, list[isa.Instruction]] = {}
+    for each in scheduled.program:
+        by_op.setdefault(each.op, []).append(replace(each, wait=0, signal=0))
+    for number, planned in enumerate(scheduled.plans):
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        program = [each for each in by_op[number] if not isinstance(each, isa.Halt)]
+        if planned.plan is not None:
+            got, expected = _gemm(config, planned, program, memory, generator)
+        elif isinstance(planned.op.work, Update):
+            got, expected = check_update(config, planned, program, memory, generator)
+        else:
+            continue
+        yield _compare(planned.op.name, got, expected)
+
+
+def _compare(name: str, got: Tensor, expected: Tensor) -> Mismatch | None:
+    """By bits, but that every NaN is one."""
+    same = (got == expected) | (got.isnan() & expected.isnan())
+    if same.all():
+        return None
+    wrong = torch.nonzero(~same)
+    first = tuple(int(i) for i in wrong[0])
+    return Mismatch(
+        name, len(wrong), same.numel(), first, float(got[first]), float(expected[first])
+    )
+
+
+def _gemm(
+    config: SATConfig,
+    planned: Planned,
+    program: list[isa.Instruction],
+    memory: Memory,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """What the program leaves in memory, and what the golden model says."""
+    plan, work, at = planned.plan, planned.op.work, planned.at
+    assert plan is not None
+    nest = plan.nest if hasattr(plan, "nest") else plan.phases[0]
+    if isinstance(work, MatMul):
+        assert isinstance(nest, Spread)
+        a = operands.draw(generator, work.batch, work.p, work.k)
+        b = operands.draw(generator, work.batch, work.k, work.q)
+        operands.put_product(memory, at, work, nest, a, b)
+        run(config, [*program, isa.Halt()], memory.bytes)
+        return operands.get_product(memory, at, work, nest), matmul_result(work, a, b)
+    assert isinstance(work, Conv)
+    work, stage = operands.plain(work, planned.op.stage)
+    x = operands.draw(generator, work.n, work.ci, work.h, work.w)
+    dy = operands.draw(generator, work.n, work.co, work.oh, work.ow)
+    if isinstance(nest, Reduce):
+        operands.put_image(memory, at.b if nest.turned else at.a, nest.data, work, x, patches=True)
+        operands.put_image(memory, at.a if nest.turned else at.b, nest.gradient, work, dy)
+        run(config, [*program, isa.Halt()], memory.bytes)
+        got = operands.get_gradient(config, memory, at, work, nest)
+        return got, conv_result(work, stage, dy, x)
+    weight = operands.draw(generator, work.co, work.ci // work.groups, work.kh, work.kw)
+    pattern = NMPattern(*planned.pattern) if planned.pattern else None
+    source = x if stage == "FF" else dy
+    operands.put_image(memory, at.a, nest.a, work, source, patches=stage == "FF")
+    in_memory = None if plan.prune else pattern
+    operands.put_weight(config, memory, at, work, nest, weight, in_memory, forward=stage == "FF")
+    if pattern:
+        weight = weight * pattern.mask(weight, dim=1 if stage == "FF" else 0)
+    run(config, [*program, isa.Halt()], memory.bytes)
+    expected = conv_result(work, stage, source, weight)
+    return operands.get_image(memory, at, nest, work, stage, expected), expected_of(
+        nest, work, stage, expected
+    )
+
+
+def expected_of(nest: Spread, work: Conv, stage: str, expected: Tensor) -> Tensor:
+    """The part of a result that is stored: of a strided 1 × 1 kernel's dX one pixel in s·s."""
+    if stage == "BP" and nest.out.height != work.h and work.kh == work.kw == 1:
+        return expected[:, :, :: work.stride[0], :: work.stride[1]]
+    return expected

@@ -1,0 +1,148 @@
+"""Random operands, put where an operation expects them, and its results read back."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sparsat.algo.patterns import NMPattern
+from sparsat.dataflow.ir import Conv, MatMul
+from sparsat.dataflow.layout import Activation, padded
+from sparsat.dataflow.nests import Reduce, Spread
+from sparsat.dataflow.operands import Operands
+from sparsat.hw.config import SATConfig
+from sparsat.sim.values.memory import Memory, from_masters, operand_copy, padded_weights
+
+
+def draw(generator: torch.Generator, *shape: int) -> Tensor:
+    """fp16, standard normal."""
+    return torch.randn(*shape, generator=generator).half()
+
+
+def plain(work: Conv, stage: str) -> tuple[Conv, str]:
+    """A transposed convolution as the plain one whose gradient it is."""
+    if not work.transposed:
+        return work, stage
+    return work.mirrored(), {"FF": "BP", "BP": "FF"}.get(stage, stage)
+
+
+def put_image(
+    memory: Memory, address: int, layout: Activation, work: Conv, x: Tensor, *, patches: bool = False
+) -> None:
+    """NCHW as the layout has it: tokens of an image, or patches of the first layer's input."""
+    taps = work.kh * work.kw
+    if patches and taps > 1 and layout.channels == work.ci * taps:
+        columns = F.unfold(x.float(), (work.kh, work.kw), work.dilation, work.padding, work.stride)
+        x = columns.half().unflatten(1, (work.ci, taps)).transpose(1, 2).flatten(1, 2)
+        x = x.unflatten(2, (work.oh, work.ow))
+    pixels = x.movedim(1, -1)
+    pixels = F.pad(pixels, (0, layout.channels - pixels.shape[-1]))
+    shape = (layout.images, layout.height, layout.width, layout.channels)
+    memory.put_activation(address, layout, pixels.reshape(shape))
+
+
+def get_image(
+    memory: Memory, at: Operands, nest: Spread, work: Conv, stage: str, like: Tensor
+) -> Tensor:
+    """NCHW of the stored result."""
+    channels = work.co if stage == "FF" else work.ci
+    pixels = memory.get_activation(at.out, nest.out)[..., :channels]
+    if like.shape[0] != nest.out.images:
+        pixels = pixels.reshape(like.shape[0], 1, 1, channels)
+    return pixels.movedim(-1, 1)
+
+
+def _joined(work: Conv, products: int, weight: Tensor) -> list[Tensor]:
+    """The weight [co, ci / groups, kh, kw] as one [taps, inputs, outputs] per product, with zeros
+    outside the blocks of joined groups."""
+    ci, co = work.ci // work.groups, work.co // work.groups
+    together = -(-work.groups // products)
+    found = []
+    for first in range(0, work.groups, together):
+        whole = weight.new_zeros(work.kh * work.kw, together * ci, together * co)
+        for i in range(min(together, work.groups - first)):
+            part = weight[(first + i) * co : (first + i + 1) * co].flatten(2).permute(2, 1, 0)
+            whole[:, i * ci : (i + 1) * ci, i * co : (i + 1) * co] = part
+        found.append(whole)
+    return found
+
+
+def put_weight(
+    config: SATConfig,
+    memory: Memory,
+    at: Operands,
+    work: Conv,
+    nest: Spread,
+    weight: Tensor,
+    pattern: NMPattern | None,
+    *,
+    forward: bool,
+) -> None:
+    """The operand copies of all products, one after another."""
+    assert nest.weights is not None
+    parts = _joined(work, nest.products, weight)
+    if nest.weights.taps == 1 and work.kh * work.kw > 1:
+        parts = [part.flatten(0, 1)[None] for part in parts]
+    value, index = at.b, at.b_index
+    for part in parts:
+        whole = padded_weights(nest.weights, part)
+        values, indices = operand_copy(config, whole, pattern, forward=forward)
+        memory.put(value, values)
+        value += values.nbytes
+        if indices is not None:
+            memory.put(index, indices)
+            index += indices.nbytes
+
+
+def get_gradient(
+    config: SATConfig, memory: Memory, at: Operands, work: Conv, nest: Reduce
+) -> Tensor:
+    """[co, ci / groups, kh, kw]: of joined groups the blocks that are weights."""
+    weights = nest.weights
+    flat = memory.get(at.out, (nest.products, weights.elements), "f4")
+    ci, co = work.ci // work.groups, work.co // work.groups
+    together = -(-work.groups // nest.products)
+    found = []
+    for group in range(work.groups):
+        part = torch.from_numpy(flat[group // together].copy())
+        whole = from_masters(config, weights, part, transposed=nest.turned)
+        i = group % together
+        if weights.taps == 1 and work.kh * work.kw > 1:
+            whole = whole[0, : work.kh * work.kw * ci].unflatten(0, (work.kh * work.kw, ci))
+        block = whole[:, i * ci : (i + 1) * ci, i * co : (i + 1) * co]
+        found.append(block.permute(2, 1, 0).unflatten(2, (work.kh, work.kw)))
+    return torch.cat(found)
+
+
+def _feature_planes(x: Tensor, layout: Activation, heads: int) -> Tensor:
+    """[batch, tokens, width] as [images, tokens, 1, heads · padded width]."""
+    batch, tokens, width = x.shape
+    if heads > 1:
+        x = F.pad(x, (0, padded(width, layout.config.block) - width))
+    x = x.unflatten(0, (batch // heads, heads)).transpose(1, 2).flatten(2)
+    return x[:, :, None]
+
+
+def put_product(
+    memory: Memory, at: Operands, work: MatMul, nest: Spread, a: Tensor, b: Tensor
+) -> None:
+    """Operands of attention: scores as planes, features as parts of a token."""
+    assert nest.b is not None
+    heads = nest.products
+    if work.b_transposed:
+        memory.put_activation(at.a, nest.a, _feature_planes(a, nest.a, heads))
+        turned = b.transpose(1, 2)
+        memory.put_activation(at.b, nest.b, _feature_planes(turned, nest.b, heads))
+        return
+    scores = a.transpose(1, 2) if work.a_transposed else a
+    memory.put_activation(at.a, nest.a, scores[:, :, None])
+    memory.put_activation(at.b, nest.b, _feature_planes(b, nest.b, heads))
+
+
+def get_product(memory: Memory, at: Operands, work: MatMul, nest: Spread) -> Tensor:
+    """fp16 [batch, p, q]."""
+    found = memory.get_activation(at.out, nest.out)[:, :, 0]
+    if nest.planes:
+        return found
+    heads = nest.products
+    by_head = found.unflatten(2, (heads, -1))[..., : work.q]
+    return by_head.transpose(1, 2).flatten(0, 1)
