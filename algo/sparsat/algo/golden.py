@@ -16,7 +16,6 @@ from sparsat.hw.formats import BF16, FP16, FP32, FloatFormat
 from ._kernels import LANES, accumulate_exact, accumulate_fused, run_split
 
 DTYPES = {FP16: torch.float16, BF16: torch.bfloat16}
-_SMALLEST_NORMAL = 2.0 ** (1 - FP32.bias)
 
 
 def to_operand(x: Tensor, fmt: FloatFormat = FP16) -> Tensor:
@@ -28,7 +27,7 @@ def flush_subnormals(x: Tensor, fmt: FloatFormat) -> Tensor:
     """`x` with subnormals replaced by +0 where the format reads them so."""
     if fmt.subnormals:
         return x
-    return x.masked_fill(x.abs() < 2.0 ** (1 - fmt.bias), 0.0)
+    return x.masked_fill(x.abs() < fmt.smallest_normal, 0.0)
 
 
 def gemm(
@@ -121,7 +120,7 @@ def _start_from(c: Tensor | None, rows: int, columns: int) -> Tensor:
     """Accumulators [blocks, Q, LANES]: C without its zeros' signs and its subnormals, or +0."""
     if c is None:
         return torch.zeros(-(-rows // LANES), columns, LANES)
-    c = c.detach().masked_fill(c.abs() < _SMALLEST_NORMAL, 0.0)
+    c = c.detach().masked_fill(c.abs() < FP32.smallest_normal, 0.0)
     return _to_blocks(c.t())
 
 

@@ -25,6 +25,10 @@ class FloatFormat:
         return (1 << (self.exp_bits - 1)) - 1
 
     @property
+    def smallest_normal(self) -> float:
+        return 2.0 ** (1 - self.bias)
+
+    @property
     def exp_max(self) -> int:
         """The all-ones exponent field, which marks infinities and NaN."""
         return (1 << self.exp_bits) - 1

@@ -122,6 +122,31 @@ def test_pruned_on_the_way_in_is_packed(n_m: tuple[int, int]) -> None:
     assert torch.equal(torch.from_numpy(got).reshape(P, -1), expected)
 
 
+def test_segments() -> None:
+    """Both halves of A's rows and of B's columns are gathered in reverse, with B's indices."""
+    pattern = NMPattern(2, 8)
+    torch.manual_seed(2)
+    a, b = torch.randn(P, K).half(), torch.randn(K, 2 * Q).half()
+    values, indices = operand_rows(TINY, b, pattern)
+    image = Image(TINY)
+    a_at, b_at, i_at = image.put(to_bytes(a)), image.put(values), image.put(indices)
+    c_at = image.room(2 * C_BYTES)
+    program = [
+        LoadA(address=a_at + P * K, segments=2, segment_stride=-P * K, lines=A_LINES // 2),
+        LoadB(address=b_at + 4 * LINE, segments=2, segment_stride=-4 * LINE, lines=4,
+              index_address=i_at + LINE, index_segment_stride=-LINE, index_lines=1),
+        replace(EXEC, n=2, q_blocks=2 * BLOCKS, tiles_q=BLOCKS, b_k0=2, b_q=K // 4,
+                c_p=2 * BLOCKS),
+        replace(STORE, address=c_at, rows=2 * P * BLOCKS),
+        Halt(),
+    ]  # fmt: skip
+    memory = image.memory()
+    run(TINY, program, memory)
+    got = torch.from_numpy(memory[c_at : c_at + 2 * C_BYTES].copy().view(np.float32))
+    expected = gemm_packed(a, *pattern.pack(b, dim=0), 8).roll((P // 2, Q), (0, 1))
+    assert torch.equal(got.reshape(P, 2 * Q), expected)
+
+
 def test_halves_alternate(order: str) -> None:
     """Five independent chunks through both halves of all scratchpads."""
     a, b = operands(5)

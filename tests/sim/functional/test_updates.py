@@ -160,6 +160,7 @@ def test_tiny_results_become_zero_and_nan_has_one_form() -> None:
     next_up = F(2**-126 * (1 + 2**-23))
     case.v[0, 0, :4] = smallest, -smallest, next_up, -next_up
     case.v[0, 1, :4] = F(2**-127), F(-0.0), np.inf, -np.inf
+    case.v[0, 2, :1].view(np.uint32)[:] = 0xFFC00001
     memory, at, _ = case.run()
     v, w = (
         memory[at[name] : at[name] + 1024].view(np.uint32).reshape(-1, 4)
@@ -167,5 +168,6 @@ def test_tiny_results_become_zero_and_nan_has_one_form() -> None:
     )
     assert v[0].tolist() == [0, 0, 0x00800000, 0x80800000]
     assert v[1].tolist() == [0, 0, 0x7F800000, 0xFF800000]
+    assert v[2, 0] == w[2, 0] == 0x7FC00000
     assert w[0].tolist() == [bits(1.0)] * 4
     assert w[1].tolist() == [bits(1.0)] * 2 + [0x7FC00000] * 2

@@ -6,13 +6,14 @@ import numpy as np
 
 from sparsat.algo.patterns import NMPattern
 from sparsat.hw.config import SATConfig
+from sparsat.hw.formats import FP32
 from sparsat.hw.isa.instructions import Update
 
 from .state import Machine
 from .words import as_tensor, pack_indices, prune_rows, rounded
 
-_SMALLEST_NORMAL = 2.0**-126
-_TINY_EDGE = 2.0**-126 - 2.0**-151  # from here up a magnitude rounds to 2^-126 or more
+# From here up a magnitude rounds to the smallest normal number or more.
+_TINY_EDGE = FP32.smallest_normal * (1 - 2.0**-25)
 
 
 def update(machine: Machine, op: Update) -> Iterator[int]:
@@ -94,7 +95,7 @@ def _round(x: np.ndarray) -> np.ndarray:
 
 
 def _flushed(x: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(x) < _SMALLEST_NORMAL, np.float32(0), x)
+    return np.where(np.abs(x) < FP32.smallest_normal, np.float32(0), x)
 
 
 def _write_copies(machine: Machine, op: Update, pattern: NMPattern, w: np.ndarray) -> None:
