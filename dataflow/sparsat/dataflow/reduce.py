@@ -4,7 +4,7 @@ Each block of the gradient goes over all slabs of pixels and then to memory, onc
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sparsat.dataflow.halves import Halves
@@ -150,7 +150,9 @@ class ReducePlan:
     # -- instructions ----------------------------------------------------------------------------
 
     def emit(self, at: Operands) -> list[Instruction]:
-        """All of them, without op numbers, waits and signals."""
+        """All of them, without op numbers, waits and signals; X is at `at.a`, dY at `at.b`."""
+        if self.nest.turned:
+            at = replace(at, a=at.b, b=at.a)
         return [instruction for block in self.blocks for instruction in self._block(at, block)]
 
     def _block(self, at: Operands, block: Block) -> list[Instruction]:

@@ -425,7 +425,7 @@ class SpreadPlan:
             "b_product0": padded(nest.columns, self.config.block) // cols,
             "b_product1": b.image_values // cols,
             "b_k0": row if by_value else mapping.m * row,
-            "b_n": row,
+            "b_n": 0 if by_value else row,
             "b_q0": 1,
         }
 

@@ -94,8 +94,8 @@ def _gemm(
     x = operands.draw(generator, work.n, work.ci, work.h, work.w)
     dy = operands.draw(generator, work.n, work.co, work.oh, work.ow)
     if isinstance(nest, Reduce):
-        operands.put_image(memory, at.b if nest.turned else at.a, nest.data, work, x, patches=True)
-        operands.put_image(memory, at.a if nest.turned else at.b, nest.gradient, work, dy)
+        operands.put_image(memory, at.a, nest.data, work, x, patches=True)
+        operands.put_image(memory, at.b, nest.gradient, work, dy)
         run(config, [*program, isa.Halt()], memory.bytes)
         got = operands.get_gradient(config, memory, at, work, nest)
         return got, conv_result(work, stage, dy, x)
