@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import pytest
 import torch
 from torch import nn
 
+from sparsat.algo import Handle, Violation
+from sparsat.algo.methods.bi_mask import BiMask
 from sparsat.algo.models.resnet9 import ResNet9
 from sparsat.algo.tasks.base import Batch, Metric, Recipe, Task, accuracy, generator
-from sparsat.algo.training import checkpoint, cost, curves, optimize, render, run, table
+from sparsat.algo.training import checkpoint, cost, curves, device, optimize, render, run, table
 from sparsat.algo.training.config import RunConfig
 from sparsat.algo.training.errors import CheckpointError, TrainError
-from sparsat.algo.training.files import write_atomic
+from sparsat.algo.training.files import write_atomic, write_json
 from sparsat.algo.training.run import Progress, Run
 
 CPU = torch.device("cpu")
@@ -58,7 +61,7 @@ def tiny(*unused: object) -> Task:
 @pytest.fixture(autouse=True)
 def tiny_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     threads = torch.get_num_threads()
-    run.set_up_torch(CPU, 1)
+    device.set_up_torch(CPU, 1)
     monkeypatch.setattr(run, "make_task", tiny)
     yield
     torch.set_num_threads(threads)
@@ -132,7 +135,7 @@ from pathlib import Path
 tests = runpy.run_path(sys.argv[1])
 run = tests["run"]
 run.make_task = tests["tiny"]
-run.set_up_torch(torch.device("cpu"), 1)
+tests["device"].set_up_torch(torch.device("cpu"), 1)
 def watch(progress):
     if progress.step == 7:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -195,6 +198,14 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_damaged_result_is_told(tmp_path: Path) -> None:
+    train(tmp_path, steps=1)
+    for name in ("result.json", "config.json"):
+        (tmp_path / config().folder / name).write_text("{")
+        with pytest.raises(TrainError, match=f"{name} is absent or damaged: delete .* and train"):
+            train(tmp_path, steps=1)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "other"])
 def test_a_damaged_checkpoint_is_refused(damage: str, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -234,16 +245,70 @@ def test_nan_is_one_line_that_names_step_and_folder(tmp_path: Path) -> None:
     train(tmp_path, "dense")  # nothing was finished, so the folder is free
 
 
+def poison(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let the update of step number `step`, from 1, leave NaN in a weight."""
+    update = optimize.Optimization.step
+
+    def poisoned(self: optimize.Optimization, loss: torch.Tensor, number: int) -> None:
+        update(self, loss, number)
+        if number + 1 == step:
+            with torch.no_grad():
+                self.parameters[0].fill_(math.nan)
+
+    monkeypatch.setattr(optimize.Optimization, "step", poisoned)
+
+
+@pytest.mark.parametrize("step", [8, 12])
+def test_nan_from_the_last_step_of_an_epoch_reaches_no_file(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, step)
+    with pytest.raises(TrainError, match=f"loss is nan at step {step} of .*: lower --lr"):
+        train(tmp_path, "dense")
+    folder = tmp_path / "dense-s0"
+    saved = checkpoint.load(folder / "checkpoint.pt")
+    assert saved["step"] == step - 4
+    assert all(value.isfinite().all() for value in saved["model"].values())
+    assert rows(folder)[-1]["step"] == step - 2
+    assert not (folder / "result.json").exists()
+    assert not (folder / "model.pt").exists()
+
+
+def test_a_score_that_is_no_number_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tiny, "evaluate", lambda *unused: {"accuracy": math.inf})
+    with pytest.raises(TrainError, match="accuracy is inf at step 0 of"):
+        train(tmp_path, "dense")
+
+
+def test_json_is_strict(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"loss": math.nan})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_break_their_pattern_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Violation("stage1.0.0.weight", "FF operand is stale")]
+    monkeypatch.setattr(Handle, "verify", lambda self: found)
+    with pytest.raises(TrainError, match=r"bdwp-2of8-s0: 1 trained weights .*stage1.*stale"):
+        train(tmp_path)
+    assert not (tmp_path / config().folder / "result.json").exists()
+
+
 def test_a_pattern_that_fits_no_layer_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2:16 fits no layer"):
         train(tmp_path, pattern="2:16")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_settings_are_told() -> None:
     for changes, message in (
-        ({"method": "foo"}, "unknown method 'foo': known are dense, ste"),
+        ({"method": "foo"}, "method is 'foo'; allowed: dense, ste"),
         ({"pattern": "2:5"}, "pattern '2:5': m is 5"),
-        ({"numerics": "int8"}, "numerics is 'int8'; known are torch, sat"),
+        ({"numerics": "int8"}, "numerics is 'int8'; allowed: torch, sat"),
         ({"steps": 0}, "steps is 0"),
         ({"seed": -1}, "seed is -1"),
     ):
@@ -264,12 +329,22 @@ def test_one_shot_methods_start_from_the_dense_run(method: str, tmp_path: Path) 
     assert int((conv != 0).movedim(1, -1).sum(-1).max()) == 2
 
 
+def test_a_dense_run_may_have_its_own_learning_rate(tmp_path: Path) -> None:
+    train(tmp_path, "dense", steps=2, lr=0.01)
+    assert train(tmp_path, "magnitude", steps=2)["config"]["lr"] is None
+    with pytest.raises(TrainError, match=r"dense run in .* has another steps"):
+        train(tmp_path, "magnitude", steps=3, pattern="2:4")
+
+
+def test_a_run_draws_from_its_seed_alone() -> None:
+    assert config("bi-mask", seed=3).nm_config().build_method() == BiMask(seed=3)
+
+
 def test_asp_prunes_half_way(tmp_path: Path) -> None:
     result = train(tmp_path, "asp")
     dense = train(tmp_path, "dense")
     share = result["macs"] / dense["macs"]
     assert train(tmp_path, "sr-ste")["macs"] / dense["macs"] < share < 1
-    assert result["violations"] == []
 
 
 def test_seeds_change_the_result(tmp_path: Path) -> None:
@@ -309,6 +384,55 @@ def test_attention_products_are_counted() -> None:
     n, t, dim = 2, 5, 8
     step = cost.measure(Attention(dim, 2, causal=False), torch.zeros(n, t, dim))
     assert step.other == cost.StageMacs(2 * n * t * t * dim, 4 * n * t * t * dim, 0)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_projections_of_attention_are_its_weights(need_weights: bool) -> None:
+    n, t, dim = 2, 5, 8
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(dim, dim)
+            self.mix = nn.MultiheadAttention(dim, 2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x)
+            return self.mix(x, x, x, need_weights=need_weights)[0]
+
+    step = cost.measure(Net(), torch.zeros(n, t, dim))
+    inner, out = 3 * n * t * dim * dim, n * t * dim * dim
+    assert step.layers == {
+        "first.weight": cost.StageMacs(out, 0, out),
+        "mix.in_proj_weight": cost.StageMacs(inner, inner, inner),
+        "mix.out_proj.weight": cost.StageMacs(out, out, out),
+    }
+    assert step.other == cost.StageMacs(2 * n * t * t * dim, 4 * n * t * t * dim, 0)
+
+
+def test_cross_attention_counts_each_part_with_its_own_length() -> None:
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    queries, keys = torch.zeros(1, 3, 8), torch.zeros(1, 5, 8)
+    attention.forward = partial(attention.forward, key=keys, value=keys)  # type: ignore[method-assign]
+    step = cost.measure(attention, queries)
+    assert step.layers["in_proj_weight"].ff == (3 + 5 + 5) * 64
+
+
+def test_a_layer_that_is_used_twice_costs_twice() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(self.layer(x).repeat(3, 1))
+
+    step = cost.measure(Twice(), torch.zeros(2, 8))
+    once, again = 2 * 64, 6 * 64
+    assert step.layers == {
+        "layer.weight": cost.StageMacs(once + again, again, once + again),
+    }
+    assert step.other == cost.StageMacs(0, 0, 0)
 
 
 def test_measuring_leaves_the_model_alone() -> None:
@@ -403,6 +527,11 @@ def test_soft_masks_save_nothing_in_training(method: str, tmp_path: Path) -> Non
         ({"lr": float("nan")}, "lr is nan"),
         ({"lr": -1.0}, "lr is -1"),
         ({"method": "fixed"}, "masks"),
+        ({"decay": math.inf}, "decay is inf"),
+        ({"method": "sdgp", "decay": 1e-3}, "sdgp has no option 'decay'"),
+        ({"method": "wanda", "lr": 0.1}, "lr is 0.1, but method wanda trains nothing"),
+        ({"method": "maskllm", "pattern": "8:16"}, "candidate masks per group"),
+        ({"options": {"tau": 1.0}}, "bdwp has no option 'tau'"),
     ],
 )
 def test_a_run_that_cannot_be_meant_is_refused(change, said):
