@@ -5,6 +5,7 @@ A setting is called by its name, "lr" and "decay" for the first two.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, get_args, get_origin, get_type_hints
 
 from sparsat.algo.methods import METHODS, Method
@@ -58,7 +59,7 @@ def _kinds(method: str) -> dict[str, Any]:
     """Option → its type; none of an unknown method, which `RunConfig` refuses."""
     kind = METHODS.get(method, Method)
     hints = get_type_hints(kind)
-    return {name: hints[name] for name in kind.__dataclass_fields__}
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _value(method: str, name: str, text: str) -> Any:
