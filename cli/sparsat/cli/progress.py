@@ -54,7 +54,8 @@ class RunBars:
             self.bars.remove_task(self.runs.pop(event.run))
         if self.sweep is not None:
             self.bars.advance(self.sweep)
-        self.console.print(f"{event.run}: {event.message or 'done'}", highlight=False)
+        line = f"{event.run}: {event.message or 'done'}"
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _move(self, run: str, progress: RunProgress) -> None:
         if run not in self.runs:
@@ -73,7 +74,7 @@ def print_table(table: Table) -> None:
     for cells in (render.main_cells(table), render.extra_cells(table)):
         if cells:
             console.print(_rich(cells))
-    console.print(render.caption(table), highlight=False)
+    console.print(render.caption(table), highlight=False, soft_wrap=True)
 
 
 def _rich(cells: render.Cells) -> RichTable:

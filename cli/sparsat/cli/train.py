@@ -119,7 +119,7 @@ def _single(base: "RunConfig", root: Path, *, device: str, threads: int, resume:
     set_up_torch(chosen, threads)
     with RunBars() as bars:
         result = Run(base, root, chosen, bars.watch(base.folder)).execute(resume=resume)
-    Console(stderr=True).print(result["report"], highlight=False)
+    Console(stderr=True).print(result["report"], highlight=False, markup=False, soft_wrap=True)
     print_table(report([base], root, root / base.folder))
     typer.echo(f"log, checkpoint, curves and result: {root / base.folder}")
 

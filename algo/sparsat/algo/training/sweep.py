@@ -73,7 +73,7 @@ def sweep(
     failures |= run_jobs(later, root, device=device, jobs=jobs, threads=threads, watch=watch)
     if failures:
         name, message = next(iter(failures.items()))
-        more = f" (and {len(failures) - 1} more runs failed)" if len(failures) > 1 else ""
+        more = f" ({len(failures) - 1} more failed)" if len(failures) > 1 else ""
         raise TrainError(f"{name}: {message}{more}")
     return report(configs, root, root)
 
