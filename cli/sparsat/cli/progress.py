@@ -69,8 +69,11 @@ class RunBars:
 
 
 def print_table(table: Table) -> None:
-    """The table on standard output."""
+    """The table on standard output, as Markdown where that is no terminal."""
     console = Console()
+    if not console.is_terminal:
+        print(render.document(table))
+        return
     for cells in (render.main_cells(table), render.extra_cells(table)):
         if cells:
             console.print(_rich(cells))

@@ -9,7 +9,8 @@ import torch
 from sparsat.algo import Handle, Violation
 from sparsat.algo.training import checkpoint, optimize
 from sparsat.algo.training.errors import TrainError
-from tiny_task import Tiny, config, rows, train, weights
+from sparsat.algo.training.trainer import Trainer
+from tiny_task import CPU, Tiny, config, rows, train, weights
 
 
 def test_loss_falls_and_the_log_has_a_row_per_evaluation(tmp_path: Path) -> None:
@@ -25,6 +26,17 @@ def test_nan_is_one_line_that_names_step_and_folder(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"loss is (nan|inf) at step \d+ of .*: lower --lr"):
         train(tmp_path, "dense", lr=1e30)
     train(tmp_path, "dense")  # nothing was finished, so the folder is free
+
+
+def test_a_loss_that_is_no_number_changes_no_weight() -> None:
+    trainer = Trainer(Tiny(), config(), CPU)
+    trainer.start(None)
+    before = [p.detach().clone() for p in trainer.model.parameters()]
+    inputs, targets = next(trainer.task.batches(0, 0))
+    assert math.isnan(trainer.train((inputs * math.nan, targets)))
+    assert trainer.step == 0
+    after = trainer.model.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, step: int) -> None:

@@ -46,23 +46,23 @@ def run_jobs(
     """Train all of `configs`, `jobs` at a time; messages of the failed ones by folder name."""
     chosen = pick_device(device)
     waiting = deque(configs)
-    running: dict[Connection, _Job] = {}
+    running: list[_Job] = []
     failures: dict[str, str] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                job = _Job(waiting.popleft(), root, chosen, threads)
-                running[job.pipe] = job
-            for pipe in wait(list(running)):
-                assert isinstance(pipe, Connection)
-                event = running[pipe].receive()
+                running.append(_Job(waiting.popleft(), root, chosen, threads))
+            ready = wait([job.pipe for job in running])
+            for job in [job for job in running if job.pipe in ready]:
+                event = job.receive()
                 watch(event)
                 if event.kind == "failed":
                     failures[event.run] = event.message
                 if event.kind != "progress":
-                    running.pop(pipe).end()
+                    running.remove(job)
+                    job.end()
     finally:
-        for job in running.values():
+        for job in running:
             job.end()
     return failures
 

@@ -53,7 +53,7 @@ class Trainer:
         self._optimize()
 
     def train(self, batch: Batch) -> float:
-        """One optimizer step; the loss before it. Where that is not finite, nothing is changed."""
+        """One optimizer step; the loss before it. Where that is not finite, no weight changes."""
         if self.dense_phase and self.step == self.switch:
             self.finalize()
             self._attach(dense=False)
