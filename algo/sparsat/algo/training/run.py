@@ -135,12 +135,12 @@ class Run:
                 f"{self.folder}: {len(violations)} trained weights are not what"
                 f" {self.config.method} promises, first {violations[0]}; no result is written"
             )
+        report = trainer.handle.report
         trainer.finalize()
         scores = self._log_row()
         buffer = io.BytesIO()
         torch.save(trainer.model.state_dict(), buffer)
         write_atomic(self.folder / "model.pt", buffer.getvalue())
-        report = trainer.handle.report
         result = {
             "config": self.config.to_dict(),
             "steps": trainer.steps,
