@@ -96,7 +96,7 @@ def test_image_tasks_take_another_model(tmp_path: Path) -> None:
     assert type(Cifar100(tmp_path, "resnet18").model()).__name__ == "ResNet"
     assert Cifar100(tmp_path, "vit").recipe.optimizer == "adamw"
     with pytest.raises(ValueError, match="unknown model 'lenet'"):
-        Cifar100(tmp_path, "lenet")
+        make_task("cifar100", tmp_path, "lenet")
 
 
 def write_image(file: Path, size: tuple[int, int]) -> None:

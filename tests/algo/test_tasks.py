@@ -1,6 +1,7 @@
 """Tasks give replayable batches, honest splits and correct scores."""
 
 import math
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -55,6 +56,12 @@ def test_unknown_task_lists_the_known() -> None:
 def test_offline_tasks_take_no_other_model() -> None:
     with pytest.raises(ValueError, match="leave out --model"):
         make_task("digits", None, "vit")
+
+
+@pytest.mark.parametrize("name", ["digits", "bytes-lm", "closed-world"])
+def test_offline_tasks_take_no_data(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"task {name} makes its own data: leave out --data"):
+        make_task(name, tmp_path)
 
 
 def test_generators_of_neighbouring_seeds_differ() -> None:

@@ -27,11 +27,30 @@ def test_help_has_examples_and_does_not_import_torch() -> None:
     ("arguments", "message"),
     [
         (["mnist"], "unknown task 'mnist': known are digits"),
-        (["digits", "--method", "foo"], "unknown method 'foo': known are dense"),
-        (["digits", "--methods", "dense,foo"], "unknown method 'foo': known are dense"),
+        (["digits", "--method", "foo"], "method is 'foo'; allowed: dense"),
+        (["digits", "--methods", "dense,foo"], "method is 'foo'; allowed: dense"),
         (["digits", "--pattern", "2-8"], "pattern '2-8'"),
         (["digits", "--pattern", "3:8,9:8"], "n_keep is 9"),
+        (["digits", "--pattern", ","], "--pattern is ','"),
         (["digits", "--seeds", "one"], "--seeds is 'one'"),
+        (["digits", "--seeds", "0,-1"], "seed is -1"),
+        (["digits", "--epochs", "1", "--steps", "2"], "--epochs and --steps both"),
+        (["digits", "--data", "/"], "digits makes its own data: leave out --data"),
+        (["digits", "--methods", "dense,bdwp", "--data", "/"], "leave out --data"),
+        (["digits", "--method", "sdgp", "--decay", "1e-3"], "no setting 'decay' of sdgp"),
+        (["digits", "--methods", "sdgp,wanda", "--decay", "1e-3"], "no setting 'decay' of sdgp"),
+        (["digits", "--methods", "bdwp,maskllm", "--pattern", "8:16"], "candidate masks"),
+        (["digits", "--method", "pdp", "--option", "tau"], "not of the form key=value"),
+        (["digits", "--method", "pdp", "--option", "tau=low"], "tau is 'low'; allowed"),
+        (
+            ["digits", "--method", "pdp", "--option", "foo=1"],
+            "no setting 'foo' of pdp; allowed",
+        ),
+        (["digits", "--device", "gpu"], "device is 'gpu'; known are"),
+        (
+            ["digits", "--methods", "dense,bdwp", "--device", "gpu", "--jobs", "1"],
+            "device is 'gpu'",
+        ),
         (["digits", "--model", "vit"], "leave out --model"),
         (["cifar10", "--data", "/nowhere"], "no directory /nowhere"),
         (["imagenet"], "pass --data DIR"),
@@ -45,6 +64,7 @@ def test_bad_requests_are_one_line_and_exit_code_2(
     assert message in result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sweep_runs_once_and_writes_table_and_curves(tmp_path: Path) -> None:
@@ -64,3 +84,14 @@ def test_a_sweep_runs_once_and_writes_table_and_curves(tmp_path: Path) -> None:
     changed = RUNNER.invoke(app, [*command, "--lr", "0.1"])
     assert changed.exit_code == 2
     assert "another lr" in changed.stderr
+
+
+def test_failed_runs_of_a_sweep_are_a_line_each_and_exit_code_2(tmp_path: Path) -> None:
+    command = ["train", "digits", "--methods", "dense,magnitude", "--lr", "1e38", "--steps", "3"]
+    result = RUNNER.invoke(app, [*command, "--out", str(tmp_path), "--jobs", "1"])
+    assert result.exit_code == 2
+    dense, magnitude, last = result.stderr.rstrip().splitlines()
+    assert dense.startswith("dense-s0: loss is nan at step 1 of")
+    assert magnitude == "magnitude-2of8-s0: dense-s0, which it starts from, failed"
+    assert last == f"error: {dense} (1 more failed)"
+    assert not (tmp_path / "table.md").exists()

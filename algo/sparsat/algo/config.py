@@ -1,5 +1,6 @@
 """What to prune and how: the configuration that `prepare` takes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -47,6 +48,8 @@ class NMConfig:
             raise ValueError(f"numerics is {self.numerics!r}; allowed: {', '.join(NUMERICS)}")
         if isinstance(self.exclude, str):
             raise ValueError(f"exclude is {self.exclude!r}; allowed: a list of regexes")
+        for regex in (*(self.exclude or ()), *self.per_layer):
+            _check_regex(regex)
         method = self.build_method()
         for pattern in (self.pattern, *self.layer_patterns().values()):
             method.check(pattern)
@@ -78,3 +81,10 @@ class NMConfig:
                 allowed = ", ".join(known) or "none"
                 raise ValueError(f"{self.method} has no option {name!r}; allowed: {allowed}")
         return kind(**options)
+
+
+def _check_regex(regex: str) -> None:
+    try:
+        re.compile(regex)
+    except re.error as error:
+        raise ValueError(f"regex {regex!r} cannot be read: {error}") from None

@@ -54,7 +54,8 @@ class RunBars:
             self.bars.remove_task(self.runs.pop(event.run))
         if self.sweep is not None:
             self.bars.advance(self.sweep)
-        self.console.print(f"{event.run}: {event.message or 'done'}", highlight=False)
+        line = f"{event.run}: {event.message or 'done'}"
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _move(self, run: str, progress: RunProgress) -> None:
         if run not in self.runs:
@@ -68,12 +69,15 @@ class RunBars:
 
 
 def print_table(table: Table) -> None:
-    """The table on standard output."""
+    """The table on standard output, as Markdown where that is no terminal."""
     console = Console()
+    if not console.is_terminal:
+        print(render.document(table))
+        return
     for cells in (render.main_cells(table), render.extra_cells(table)):
         if cells:
             console.print(_rich(cells))
-    console.print(render.caption(table), highlight=False)
+    console.print(render.caption(table), highlight=False, soft_wrap=True)
 
 
 def _rich(cells: render.Cells) -> RichTable:

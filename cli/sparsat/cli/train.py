@@ -16,7 +16,9 @@ HELP = """Train a task with an N:M sparse method, log it, and compare methods.
 Offline tasks: digits, bytes-lm, closed-world. On your data (--data DIR): cifar10, cifar100,
 tiny-imagenet, imagenet. N:M means N kept of every M. A run's folder holds log.csv, log.json, a
 checkpoint after every epoch, its result and curves.html; a sweep adds table.md, table.json and
-curves.html of all runs, continues interrupted ones and never repeats finished ones.
+curves.html of all runs, continues interrupted ones and never repeats finished ones. A method that
+prunes a trained model comes as a sweep with the dense run it starts from. In a sweep --lr, --decay
+and --option go to the methods that have them.
 """
 
 EXAMPLES = """Examples:
@@ -26,6 +28,8 @@ sparsat train digits --method bdwp --pattern 2:8 --seed 0
 sparsat train digits --method bdwp --resume      (goes on after a kill, bit by bit the same)
 
 sparsat train digits --methods dense,sr-ste,bdwp --pattern 2:8 --seeds 0,1,2
+
+sparsat train bytes-lm --method sparsegpt --pattern 2:4 --option damping=0.1
 
 sparsat train bytes-lm --methods dense,wanda,sparsegpt --pattern 2:4,2:8
 
@@ -44,6 +48,9 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of --epochs.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     decay: Annotated[float | None, typer.Option(help="λ of the SR-STE term.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="key=value, a setting of the method; repeatable.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Another model for an image task.")] = None,
     data: Annotated[Path | None, typer.Option(help="Directory of the data set.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of runs (default runs/TASK).")] = None,
@@ -57,58 +64,54 @@ def train(
 ) -> None:
     """Check the request, then run it."""
     with one_line_errors("stopped; every finished epoch is on disk"):
-        from sparsat.algo.tasks import task_class
-        from sparsat.algo.training.config import RunConfig
+        from sparsat.algo.tasks import check_task, task_class
+        from sparsat.algo.training import settings
+        from sparsat.algo.training.sweep import grid
 
-        if epochs is not None and steps is None:
+        check_task(task, data, model)
+        if epochs is not None:
+            if steps is not None:
+                raise ValueError("--epochs and --steps both set the length: leave out one")
             steps = epochs * task_class(task).recipe.steps_per_epoch
-        patterns = _split(pattern) or [pattern]
-        base = RunConfig(
-            task=task,
-            method=method,
-            pattern=patterns[0],
-            seed=seed,
-            steps=steps,
-            numerics=numerics,
-            decay=decay,
-            lr=lr,
-            data=None if data is None else str(data),
-            model=model,
-        )
+        shared = {
+            "task": task,
+            "steps": steps,
+            "numerics": numerics,
+            "data": None if data is None else str(data),
+            "model": model,
+        }
+        given = {"lr": lr, "decay": decay, **settings.split(option or [])}
+        own = {name: value for name, value in given.items() if value is not None}
+        chosen = _split("--methods", methods if methods is not None else method)
+        drawn = [seed] if seeds is None else _integers("--seeds", seeds)
+        configs = grid(shared, own, chosen, _split("--pattern", pattern), drawn)
         root = out or Path("runs") / task
-        task_class(task)
-        if methods is None and seeds is None and len(patterns) == 1:
-            _single(base, root, device=device, threads=threads, resume=resume)
-            return
-        chosen = _split(methods or method)
-        _sweep(
-            base,
-            root,
-            chosen,
-            patterns,
-            _integers(seeds) if seeds else [seed],
-            device=device,
-            jobs=jobs,
-            threads=threads,
-        )
+        if methods is None and seeds is None and len(configs) == 1:
+            _single(configs[0], root, device=device, threads=threads, resume=resume)
+        else:
+            _sweep(configs, root, device=device, jobs=jobs, threads=threads)
 
 
-def _split(text: str) -> list[str]:
-    """Unique entries of a comma-separated list."""
-    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+def _split(option: str, text: str) -> list[str]:
+    """Unique entries of a comma-separated list; `option` is where it was given."""
+    parts = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not parts:
+        raise ValueError(f"{option} is {text!r}: give one or more by comma")
+    return parts
 
 
-def _integers(text: str) -> list[int]:
+def _integers(option: str, text: str) -> list[int]:
     try:
-        return [int(part) for part in _split(text)]
+        return [int(part) for part in _split(option, text)]
     except ValueError:
-        raise ValueError(f"--seeds is {text!r}: give integers by comma, as in 0,1,2") from None
+        raise ValueError(f"{option} is {text!r}: give integers by comma, as in 0,1,2") from None
 
 
 def _single(base: "RunConfig", root: Path, *, device: str, threads: int, resume: bool) -> None:
     from rich.console import Console
 
-    from sparsat.algo.training.run import Run, pick_device, set_up_torch
+    from sparsat.algo.training.device import pick_device, set_up_torch
+    from sparsat.algo.training.run import Run
     from sparsat.algo.training.sweep import report
     from sparsat.cli.progress import RunBars, print_table
 
@@ -116,29 +119,20 @@ def _single(base: "RunConfig", root: Path, *, device: str, threads: int, resume:
     set_up_torch(chosen, threads)
     with RunBars() as bars:
         result = Run(base, root, chosen, bars.watch(base.folder)).execute(resume=resume)
-    Console(stderr=True).print(result["report"], highlight=False)
+    Console(stderr=True).print(result["report"], highlight=False, markup=False, soft_wrap=True)
     print_table(report([base], root, root / base.folder))
     typer.echo(f"log, checkpoint, curves and result: {root / base.folder}")
 
 
 def _sweep(
-    base: "RunConfig",
-    root: Path,
-    methods: list[str],
-    patterns: list[str],
-    seeds: list[int],
-    *,
-    device: str,
-    jobs: int | None,
-    threads: int,
+    configs: list["RunConfig"], root: Path, *, device: str, jobs: int | None, threads: int
 ) -> None:
-    from sparsat.algo.training.run import pick_device
-    from sparsat.algo.training.sweep import grid, sweep
+    from sparsat.algo.training.device import pick_device
+    from sparsat.algo.training.sweep import sweep
     from sparsat.cli.progress import RunBars, print_table
 
     if jobs is None:
         jobs = 1 if pick_device(device).type == "cuda" else max(1, _cores() // threads)
-    configs = grid(base, methods, patterns, seeds)
     with RunBars(total=len(configs)) as bars:
         table = sweep(configs, root, device=device, jobs=jobs, threads=threads, watch=bars.on_event)
     print_table(table)

@@ -2,7 +2,7 @@
 
 Source: He et al. 2016; the bottleneck keeps its stride in the 3×3 convolution ("v1.5"), as usual
 today. Parameter names follow the common ones (`conv1`, `layer1.0.bn2`, `fc`, ...), so public
-checkpoints load.
+checkpoints load. They are defined here, so that nothing needs torchvision.
 """
 
 from torch import Tensor, nn

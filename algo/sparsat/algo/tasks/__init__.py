@@ -8,9 +8,10 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from sparsat.algo.tasks.base import DataError, Task
+from sparsat.algo.models import shape_of
+from sparsat.algo.tasks.base import DataError, Task, require_directory
 
-__all__ = ["TASKS", "DataError", "Task", "make_task", "task_class"]
+__all__ = ["TASKS", "DataError", "Task", "check_task", "make_task", "task_class"]
 
 TASKS = {
     "digits": ("digits", "Digits"),
@@ -35,11 +36,20 @@ def task_class(name: str) -> type[Task]:
 def make_task(name: str, data: Path | None = None, model: str | None = None) -> Task:
     """The task `name` on the data in `data`; `model` replaces the usual model of image tasks.
 
-    Raises `DataError` where the directory is absent or not in the task's format.
+    Raises `ValueError` as `check_task` does, and `DataError` where the data are malformed.
     """
+    check_task(name, data, model)
     make: Callable[..., Task] = task_class(name)
-    if model is None:
-        return make(data)
-    if not task_class(name).takes_model:
+    return make() if data is None else make(data, model)
+
+
+def check_task(name: str, data: Path | None, model: str | None) -> None:
+    """Raise `ValueError` where a task cannot be made of these, without reading data."""
+    task = task_class(name)
+    if task.needs_data:
+        require_directory(data, name, task.needs_data)
+        shape_of(model or task.usual_model, name)
+    elif data is not None:
+        raise ValueError(f"task {name} makes its own data: leave out --data")
+    elif model is not None:
         raise ValueError(f"task {name} has a model of its own: leave out --model")
-    return make(data, model)

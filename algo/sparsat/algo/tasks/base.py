@@ -55,9 +55,12 @@ class Task(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     needs_data: ClassVar[str] = ""
-    """Layout expected under the data directory; empty for tasks that make their own data."""
-    takes_model: ClassVar[bool] = False
-    """Whether the constructor takes the name of another model as its second argument."""
+    """Layout expected under the data directory; empty for tasks that make their own data.
+
+    Where there is one, the constructor takes the directory and the name of a model.
+    """
+    usual_model: ClassVar[str] = ""
+    """Name of the model unless another is asked for; empty for tasks with a model of their own."""
     metric: ClassVar[Metric]
     extra_metrics: ClassVar[tuple[Metric, ...]] = ()
     matching: ClassVar[float | None] = None
@@ -109,10 +112,9 @@ def accuracy(model: nn.Module, batches: Iterator[Batch], device: torch.device) -
     return 100 * right / seen
 
 
-def require_directory(data: Path | None, task: str, layout: str) -> Path:
-    """`data` if it is a directory, otherwise a `DataError` that says what should be there."""
+def require_directory(data: Path | None, task: str, layout: str) -> None:
+    """Raise a `DataError` that says what should be there unless `data` is a directory."""
     if data is None:
         raise DataError(f"task {task} reads your copy of the data: pass --data DIR with {layout}")
     if not data.is_dir():
         raise DataError(f"no directory {data}: task {task} expects {layout} there (--data DIR)")
-    return data

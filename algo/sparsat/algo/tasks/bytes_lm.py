@@ -42,7 +42,7 @@ class BytesLM(Task):
         clip=1.0,
     )
 
-    def __init__(self, data: Path | None = None) -> None:
+    def __init__(self) -> None:
         self.corpus = _corpus()
 
     def model(self) -> nn.Module:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from sparsat.algo.tasks.base import Batch, DataError, Recipe, require_directory
+from sparsat.algo.tasks.base import Batch, DataError, Recipe
 from sparsat.algo.tasks.images import ImageTask
 
 PIXELS = 3 * 32 * 32
@@ -44,17 +44,16 @@ class Cifar10(ImageTask):
     label: ClassVar[bytes] = b"labels"
     label_bytes: ClassVar[int] = 1
 
-    def load(self, data: Path | None) -> tuple[Batch, Batch]:
-        root = require_directory(data, self.name, self.needs_data)
+    def load(self, data: Path) -> tuple[Batch, Batch]:
         for folder, read, suffix in zip(
             self.folders, (self._pickled, self._binary), ("", ".bin"), strict=True
         ):
-            for place in (root / folder, root):
+            for place in (data / folder, data):
                 files = [[place / f"{part}{suffix}" for part in split] for split in self.parts]
                 if all(file.is_file() for split in files for file in split):
                     train, test = ([read(file) for file in split] for split in files)
                     return _join(train), _join(test)
-        raise DataError(f"{root} holds no {self.name}: expected {self.needs_data}")
+        raise DataError(f"{data} holds no {self.name}: expected {self.needs_data}")
 
     def _pickled(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
         """Images `[n, 3072]` and labels `[n]` of one file of the Python version."""

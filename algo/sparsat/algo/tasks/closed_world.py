@@ -18,7 +18,6 @@ model *matches* its dense reference in a sub-task if its mean score is at most 5
 import math
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from pathlib import Path
 from random import Random
 
 import torch
@@ -74,7 +73,7 @@ class ClosedWorld(Task):
         clip=1.0,
     )
 
-    def __init__(self, data: Path | None = None) -> None:
+    def __init__(self) -> None:
         self.world = World()
         self._words = list(self.world.vocabulary)
 

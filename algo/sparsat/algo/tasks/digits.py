@@ -7,7 +7,6 @@ and under Gaussian noise. The label is the whole digit. No training digit occurs
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ class Digits(Task):
         evals=2,
     )
 
-    def __init__(self, data: Path | None = None) -> None:
+    def __init__(self) -> None:
         self.train, self.test = _datasets()
 
     def model(self) -> nn.Module:

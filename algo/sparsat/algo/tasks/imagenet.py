@@ -15,15 +15,7 @@ from torch import nn
 
 from sparsat.algo import models
 from sparsat.algo.tasks import folders
-from sparsat.algo.tasks.base import (
-    Batch,
-    DataError,
-    Metric,
-    Recipe,
-    Task,
-    accuracy,
-    require_directory,
-)
+from sparsat.algo.tasks.base import Batch, DataError, Metric, Recipe, Task, accuracy
 from sparsat.algo.tasks.images import adapted, normalize
 
 CLASSES, EDGE, WHOLE = 1000, 224, 256
@@ -38,7 +30,7 @@ class ImageNet(Task):
     name = "imagenet"
     summary = "ImageNet from your directory; ResNet50"
     metric = Metric("accuracy", "%")
-    takes_model = True
+    usual_model = "resnet50"
     needs_data = "train/<class>/*.JPEG and val/<class>/*.JPEG"
     recipe = Recipe(
         optimizer="sgd",
@@ -51,11 +43,9 @@ class ImageNet(Task):
         smoothing=0.1,
     )
 
-    def __init__(self, data: Path | None = None, model_name: str | None = None) -> None:
-        self.model_name = model_name or "resnet50"
-        models.shape_of(self.model_name, self.name)
-        root = require_directory(data, self.name, self.needs_data)
-        self.train, self.test = (_split(root / part, self.needs_data) for part in ("train", "val"))
+    def __init__(self, data: Path, model_name: str | None = None) -> None:
+        self.model_name = model_name or self.usual_model
+        self.train, self.test = (_split(data / part, self.needs_data) for part in ("train", "val"))
         steps = max(1, len(self.train) // self.recipe.batch)
         self.recipe = replace(adapted(self.recipe, self.model_name), steps_per_epoch=steps)
 

@@ -41,21 +41,18 @@ class ImageTask(Task):
     """
 
     metric = Metric("accuracy", "%")
-    takes_model = True
-    usual_model: ClassVar[str]
     pad: ClassVar[int] = 4
     train: Batch
     test: Batch
 
-    def __init__(self, data: Path | None = None, model_name: str | None = None) -> None:
+    def __init__(self, data: Path, model_name: str | None = None) -> None:
         self.model_name = model_name or self.usual_model
-        models.shape_of(self.model_name, self.name)
         self.train, self.test = self.load(data)
         steps = max(1, len(self.train[1]) // self.recipe.batch)
         self.recipe = replace(adapted(self.recipe, self.model_name), steps_per_epoch=steps)
 
-    def load(self, data: Path | None) -> tuple[Batch, Batch]:
-        """Training and test set; raises `DataError`."""
+    def load(self, data: Path) -> tuple[Batch, Batch]:
+        """Training and test set from a directory; raises `DataError`."""
         raise NotImplementedError
 
     def model(self) -> nn.Module:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sparsat.algo.tasks import folders
-from sparsat.algo.tasks.base import Batch, DataError, Recipe, require_directory
+from sparsat.algo.tasks.base import Batch, DataError, Recipe
 from sparsat.algo.tasks.images import ImageTask
 
 CLASSES = 200
@@ -35,10 +35,9 @@ class TinyImageNet(ImageTask):
         smoothing=0.1,
     )
 
-    def load(self, data: Path | None) -> tuple[Batch, Batch]:
-        root = require_directory(data, self.name, self.needs_data)
-        if (root / "tiny-imagenet-200").is_dir():
-            root = root / "tiny-imagenet-200"
+    def load(self, data: Path) -> tuple[Batch, Batch]:
+        inner = data / "tiny-imagenet-200"
+        root = inner if inner.is_dir() else data
         if not (root / "train").is_dir() or not (root / "val" / "images").is_dir():
             raise DataError(f"{root} holds no {self.name}: expected {self.needs_data}")
         classes = folders.list_classes(root / "train", CLASSES)

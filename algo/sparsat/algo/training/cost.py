@@ -7,12 +7,14 @@ first layer needs no BP, attention products have no WU. Everything else (norms, 
 optimizer, selecting the kept weights) is outside this count.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -51,36 +53,57 @@ class StepCost:
 
 
 def measure(model: nn.Module, inputs: Tensor) -> StepCost:
-    """Count the dense MACs of a step of `model` on `inputs`; leaves the model as it was."""
-    layers: dict[str, StageMacs] = {}
+    """Count the dense MACs of a step of `model` on `inputs`; leaves the model as it was.
 
-    def count(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-            macs = output.numel() * _reduction(module)
-            layers[f"{name}.weight"] = StageMacs(macs, macs if args[0].requires_grad else 0, macs)
-
-        return hook
-
-    hooks = [
-        module.register_forward_hook(count(name))
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv2d)
-    ]
+    Every product that runs counts, with the shapes it has there, so a layer that is used twice
+    costs twice. Attention is computed as its two products while counting.
+    """
+    counter = _Counter(model)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     try:
-        with FlopCounterMode(display=False) as counter, torch.enable_grad():
+        with sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), counter:
             model(inputs)
     finally:
-        for hook in hooks:
-            hook.remove()
         for name, buffer in model.named_buffers():
             buffer.copy_(before[name])
-    other = counter.get_total_flops() // 2 - sum(macs.ff for macs in layers.values())
-    return StepCost(layers, StageMacs(other, 2 * other, 0))
+    return StepCost(counter.layers, StageMacs(counter.other, 2 * counter.other, 0))
 
 
-def _reduction(module: nn.Module) -> int:
-    """Length of the forward GEMM's reduction: inputs of one output."""
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    return weight[0].numel()
+class _Counter(TorchDispatchMode):
+    """Adds up the MACs of all matrix products and convolutions, by the weight they read.
+
+    A weight is known by its memory: parts and transposed views of it count as it.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.names = {_memory(p): name for name, p in model.named_parameters() if p.ndim >= 2}
+        self.formulas = FlopCounterMode(display=False).flop_registry
+        self.layers: dict[str, StageMacs] = {}
+        self.other = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        formula = self.formulas.get(func.overloadpacket)
+        if formula is not None:
+            self._add(args, formula(*args, **kwargs, out_val=out) // 2)
+        return out
+
+    def _add(self, args: tuple[Any, ...], macs: int) -> None:
+        """Count a product of two of `args`; a third, the bias, is a vector."""
+        operands = [a for a in args if isinstance(a, Tensor) and a.ndim >= 2]
+        weight = next((a for a in operands if _memory(a) in self.names), None)
+        if weight is None:
+            self.other += macs
+            return
+        name = self.names[_memory(weight)]
+        bp = macs if any(a.requires_grad for a in operands if a is not weight) else 0
+        old = self.layers.get(name, StageMacs(0, 0, 0))
+        self.layers[name] = StageMacs(old.ff + macs, old.bp + bp, old.wu + macs)
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

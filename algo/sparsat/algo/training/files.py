@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sparsat.algo.training.errors import TrainError
+
 
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Replace `path` by `content` in one step (write a sibling, sync it to disk, rename it)."""
@@ -25,8 +27,17 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
-    write_atomic(path, json.dumps(value, indent=1) + "\n")
+    """Write `value` as indented JSON, atomically. Raises `ValueError` for NaN and infinity."""
+    write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote. Raises `TrainError` where it is absent or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        message = f"{path} is absent or damaged: delete {path.parent} and train again"
+        raise TrainError(message) from None
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -31,3 +31,20 @@ class Log:
     def write(self) -> None:
         write_csv(self.folder / "log.csv", self.rows)
         write_json(self.folder / "log.json", {**self.header, "rows": self.rows})
+
+
+@dataclass
+class Mean:
+    """Mean of the losses since the last row."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, value: float) -> None:
+        self.total, self.count = self.total + value, self.count + 1
+
+    def take(self) -> float | None:
+        """The mean, None of nothing; starts anew."""
+        mean = self.total / self.count if self.count else None
+        self.total, self.count = 0.0, 0
+        return mean

@@ -30,6 +30,11 @@ class Plan:
     weight_decay: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def trains(self) -> bool:
+        """Whether there is an optimizer step at all."""
+        return self.length > 0
+
 
 ONE_SHOT = Plan(after_dense=True, length=0.0)
 

@@ -1,28 +1,29 @@
-"""A few worker processes that train one run after the other and report over a pipe.
+"""Runs side by side: a process for each, a few at a time, with news of it over a pipe.
 
-Workers ignore Ctrl-C: the parent gets it and ends them. As every file is written atomically, a
-run loses at most what it did since its last checkpoint, however its worker dies.
+The processes ignore Ctrl-C: the parent gets it and ends them. As every file is written atomically,
+a run loses at most what it did since its last checkpoint, however its process dies.
 """
 
 import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from sparsat.algo.training.config import RunConfig
-from sparsat.algo.training.run import Progress, Run, pick_device, set_up_torch
+from sparsat.algo.training.device import pick_device, set_up_torch
+from sparsat.algo.training.run import Progress, Run
 
 
 @dataclass(frozen=True)
 class Event:
-    """News of one run: it moved, it is done, or it failed with a message."""
+    """News of one run: it moved, it is done, or it failed with a message of one line."""
 
     run: str
     kind: Literal["progress", "done", "failed"]
@@ -42,55 +43,48 @@ def run_jobs(
     threads: int,
     watch: Watcher,
 ) -> dict[str, str]:
-    """Train all of `configs` in `jobs` processes; messages of the failed ones by folder name."""
-    waiting = list(reversed(configs))
-    workers = [_Worker(root, device, threads) for _ in range(min(jobs, len(configs)))]
+    """Train all of `configs`, `jobs` at a time; messages of the failed ones by folder name."""
+    chosen = pick_device(device)
+    waiting = deque(configs)
+    running: list[_Job] = []
     failures: dict[str, str] = {}
     try:
-        for worker in workers:
-            worker.give(waiting)
-        while busy := {w.pipe: w for w in workers if w.run is not None}:
-            for pipe in wait(list(busy)):
-                worker = busy[pipe]  # type: ignore[index]
-                event = worker.receive()
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(_Job(waiting.popleft(), root, chosen, threads))
+            ready = wait([job.pipe for job in running])
+            for job in [job for job in running if job.pipe in ready]:
+                event = job.receive()
                 watch(event)
                 if event.kind == "failed":
                     failures[event.run] = event.message
                 if event.kind != "progress":
-                    worker.give(waiting)
+                    running.remove(job)
+                    job.end()
     finally:
-        for worker in workers:
-            worker.end()
+        for job in running:
+            job.end()
     return failures
 
 
-class _Worker:
-    """A process with the pipe to it and the run it is busy with."""
+class _Job:
+    """A run, its process, and the end of the pipe where its news arrives."""
 
-    def __init__(self, root: Path, device: str, threads: int) -> None:
+    def __init__(self, config: RunConfig, root: Path, device: torch.device, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self.pipe, other = context.Pipe()
-        self.run: str | None = None
-        self.process: BaseProcess = context.Process(
-            target=_serve, args=(other, root, device, threads), daemon=True
+        self.run = config.folder
+        self.pipe, other = context.Pipe(duplex=False)
+        self.process = context.Process(
+            target=_train, args=(other, config, root, device, threads), daemon=True
         )
         self.process.start()
         other.close()
 
-    def give(self, waiting: list[RunConfig]) -> None:
-        """Start the next run, if one is waiting and the process lives."""
-        self.run = None
-        if waiting and self.process.is_alive():
-            config = waiting.pop()
-            self.run = config.folder
-            self.pipe.send(config)
-
     def receive(self) -> Event:
         """The next news; a dead process is a failed run."""
-        assert self.run is not None
         try:
             return self.pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             self.process.join()
             message = f"its process died (exit code {self.process.exitcode}): run the command again"
             return Event(self.run, "failed", message=message)
@@ -101,26 +95,22 @@ class _Worker:
         self.pipe.close()
 
 
-def _serve(pipe: Connection, root: Path, device: str, threads: int) -> None:
-    """Body of a worker: train every config that arrives, until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    chosen = pick_device(device)
-    set_up_torch(chosen, threads)
-    with suppress(BrokenPipeError, ConnectionResetError, EOFError):
-        while True:
-            pipe.send(_train(pipe.recv(), root, chosen, pipe))
-
-
-def _train(config: RunConfig, root: Path, device: torch.device, pipe: Connection) -> Event:
-    """Train one config, telling of every step; how it ended."""
+def _train(
+    pipe: Connection, config: RunConfig, root: Path, device: torch.device, threads: int
+) -> None:
+    """Body of a process: train `config`, tell of every step and of how it ended."""
 
     def watch(progress: Progress) -> None:
         pipe.send(Event(config.folder, "progress", progress))
 
-    try:
-        Run(config, root, device, watch).execute(resume=True)
-    except (BrokenPipeError, ConnectionResetError):
-        raise
-    except (ValueError, OSError) as error:
-        return Event(config.folder, "failed", message=str(error))
-    return Event(config.folder, "done")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_up_torch(device, threads)
+    with suppress(BrokenPipeError):  # the parent is gone
+        try:
+            Run(config, root, device, watch).execute(resume=True)
+            event = Event(config.folder, "done")
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError, RuntimeError) as error:
+            event = Event(config.folder, "failed", message=" ".join(str(error).split()))
+        pipe.send(event)

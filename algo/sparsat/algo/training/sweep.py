@@ -1,36 +1,47 @@
 """Many runs: methods × patterns × seeds, in parallel processes, each run once.
 
 A run that is finished is not run again; one that was interrupted goes on from its checkpoint.
-Post-training methods wait for the dense runs they start from, which are added where missing.
+Post-training methods wait for the dense runs they start from.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sparsat.algo.tasks import task_class
-from sparsat.algo.training import curves, render
+from sparsat.algo.training import curves, render, settings
 from sparsat.algo.training.config import RunConfig
 from sparsat.algo.training.errors import TrainError
 from sparsat.algo.training.files import write_atomic, write_json
+from sparsat.algo.training.folder import folder_state, is_finished
 from sparsat.algo.training.plan import plan_for
 from sparsat.algo.training.pool import Event, run_jobs
-from sparsat.algo.training.run import folder_state, is_finished
 from sparsat.algo.training.table import Finished, Table, build
+
+Watcher = Callable[[Event], None]
 
 
 def grid(
-    base: RunConfig, methods: Iterable[str], patterns: Iterable[str], seeds: Iterable[int]
+    shared: Mapping[str, Any],
+    own: Mapping[str, float | str],
+    methods: Sequence[str],
+    patterns: Sequence[str],
+    seeds: Sequence[int],
 ) -> list[RunConfig]:
-    """All runs, ordered method, pattern, seed; dense once whatever the patterns."""
-    seeds, patterns = list(seeds), list(patterns)
-    runs = {
-        (config := replace(base, method=m, pattern=p, seed=s)).folder: config
+    """All runs, ordered method, pattern, seed; dense once whatever the patterns.
+
+    Post-training methods come after the dense runs they start from. `shared` goes to every run,
+    each setting of `own` to the methods that have it. Raises `TrainError` where none has.
+    """
+    runs = [
+        RunConfig(method=m, pattern=p, seed=s, **shared, **settings.of_method(m, own))
         for m in methods
         for p in patterns
         for s in seeds
-    }
-    return list(runs.values())
+    ]
+    settings.check(own, methods)
+    dense = [run.dense for run in runs if plan_for(run.method).after_dense]
+    return list({run.folder: run for run in (*dense, *runs)}.values())
 
 
 def sweep(
@@ -40,29 +51,34 @@ def sweep(
     device: str,
     jobs: int,
     threads: int,
-    watch: Callable[[Event], None] = lambda event: None,
+    watch: Watcher = lambda event: None,
 ) -> Table:
     """Run what is not finished, write table and curves into `root`, return the table.
 
     Raises `TrainError` naming the first failed run, after all others have ended.
     """
-    first = [c for c in configs if not plan_for(c.method).after_dense]
-    later = [c for c in configs if plan_for(c.method).after_dense]
-    names = {c.folder for c in first}
-    first += [d for d in _dense_of(later) if d.folder not in names]
-    failures: dict[str, str] = {}
-    for batch in _unfinished(first, root, watch), _unfinished(later, root, watch):
-        failures |= run_jobs(batch, root, device=device, jobs=jobs, threads=threads, watch=watch)
+    todo = _unfinished(configs, root, watch)
+    first = [c for c in todo if not plan_for(c.method).after_dense]
+    failures = run_jobs(first, root, device=device, jobs=jobs, threads=threads, watch=watch)
+    later = [c for c in todo if plan_for(c.method).after_dense]
+    lost = {
+        c.folder: f"{c.dense.folder}, which it starts from, failed"
+        for c in later
+        if c.dense.folder in failures
+    }
+    for name, message in lost.items():
+        watch(Event(name, "failed", message=message))
+    later = [c for c in later if c.folder not in lost]
+    failures |= lost
+    failures |= run_jobs(later, root, device=device, jobs=jobs, threads=threads, watch=watch)
     if failures:
         name, message = next(iter(failures.items()))
-        more = f" (and {len(failures) - 1} more runs failed)" if len(failures) > 1 else ""
+        more = f" ({len(failures) - 1} more failed)" if len(failures) > 1 else ""
         raise TrainError(f"{name}: {message}{more}")
     return report(configs, root, root)
 
 
-def _unfinished(
-    configs: Sequence[RunConfig], root: Path, watch: Callable[[Event], None]
-) -> list[RunConfig]:
+def _unfinished(configs: Sequence[RunConfig], root: Path, watch: Watcher) -> list[RunConfig]:
     """The runs still to do; finished ones are told to `watch` at once."""
     todo = []
     for config in configs:
@@ -71,12 +87,6 @@ def _unfinished(
         else:
             todo.append(config)
     return todo
-
-
-def _dense_of(configs: Sequence[RunConfig]) -> list[RunConfig]:
-    """The dense runs that post-training `configs` start from, each once."""
-    dense = (replace(c, method="dense", decay=None, lr=None, options={}) for c in configs)
-    return list({d.folder: d for d in dense}.values())
 
 
 def report(configs: Sequence[RunConfig], root: Path, folder: Path) -> Table:

@@ -7,7 +7,6 @@ interpolation between evaluations, so a method that is still in the middle of it
 schedule at that point is read there, not where a shorter schedule would have taken it.
 """
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsat.algo.tasks.base import Metric, Task
+from sparsat.algo.training.files import read_json
 from sparsat.algo.training.log import Row
 
 
@@ -28,8 +28,7 @@ class Finished:
 
     @classmethod
     def read(cls, folder: Path) -> "Finished":
-        result = json.loads((folder / "result.json").read_text())
-        return cls(result, json.loads((folder / "log.json").read_text())["rows"])
+        return cls(read_json(folder / "result.json"), read_json(folder / "log.json")["rows"])
 
     @property
     def label(self) -> str:
