@@ -124,7 +124,7 @@ def _right(
         indices = np.broadcast_to(dense, values.shape)
     else:
         indices = _by_column(machine.b_index[machine.exec_b.half][rows])
-    return as_tensor(values, machine.config.fmt), torch.from_numpy(np.ascontiguousarray(indices))
+    return as_tensor(values, machine.config.fmt), torch.from_numpy(np.array(indices))
 
 
 def _by_column(rows: np.ndarray) -> np.ndarray:

@@ -115,7 +115,15 @@ def _gemm(
 
 
 def expected_of(nest: Spread, work: Conv, stage: str, expected: Tensor) -> Tensor:
-    """The part of a result that is stored: of a strided 1 × 1 kernel's dX one pixel in s·s."""
-    if stage == "BP" and nest.out.height != work.h and work.kh == work.kw == 1:
-        return expected[:, :, :: work.stride[0], :: work.stride[1]]
-    return expected
+    """The part of a result that is stored: where only one phase of a stride has taps, that one."""
+    if stage == "FF" or (nest.out.height, nest.out.width) == (work.h, work.w):
+        return expected
+    if nest.out.height * nest.out.width == work.h * work.w * work.n // nest.out.images:
+        return expected
+    y, x = (
+        next(i for i in range(s) if any((i + p - t * d) % s == 0 for t in range(k)))
+        for s, p, d, k in zip(
+            work.stride, work.padding, work.dilation, (work.kh, work.kw), strict=True
+        )
+    )
+    return expected[:, :, y :: work.stride[0], x :: work.stride[1]]

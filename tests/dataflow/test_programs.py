@@ -1,0 +1,113 @@
+"""Programs of single layers do what the golden model says, whatever the shape and the schedule."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsat.dataflow.ir import Conv, MatMul
+from sparsat.dataflow.schedule import SCHEDULES, schedule_step
+from sparsat.hw.config import preset
+from sparsat.sim.values import check_step
+from tests.support.steps import conv_step, product_step
+
+CONFIGS = {
+    "tiny": preset("tiny"),
+    # Little room: slabs by rows, blocks of columns, parts of the reduction, blocks of gradients.
+    "narrow": preset("tiny").with_(a_scratch_kib=8, b_scratch_kib=6, c_scratch_kib=10),
+    "small": preset("small"),
+}
+properties = settings(max_examples=60, deadline=None)
+
+
+def differences(config, step, schedule="optimal", pattern=(2, 8)):
+    scheduled = schedule_step(config, step, SCHEDULES[schedule], pattern)
+    return [str(found) for found in check_step(config, scheduled) if found]
+
+
+@st.composite
+def convs(draw):
+    kh, kw = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 2)))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    reach = [(k - 1) * d + 1 for k, d in zip((kh, kw), dilation, strict=True)]
+    h, w = (draw(st.integers(max(r - 2 * p, 1), 9)) for r, p in zip(reach, padding, strict=True))
+    groups = draw(st.sampled_from((1, 1, 1, 2, 3)))
+    ci, co = (groups * draw(st.integers(1, 40)) for _ in range(2))
+    oh, ow = (
+        (size + 2 * p - r) // s + 1
+        for size, p, r, s in zip((h, w), padding, reach, stride, strict=True)
+    )
+    n = draw(st.integers(1, 5))
+    return Conv(n, h, w, ci, oh, ow, co, kh, kw, stride, padding, dilation, groups)
+
+
+@properties
+@given(convs(), st.sampled_from(sorted(CONFIGS)), st.sampled_from(sorted(SCHEDULES)))
+def test_dense_layers_of_any_shape(work, config, schedule):
+    assert differences(CONFIGS[config], conv_step(work), schedule, None) == []
+
+
+@properties
+@given(
+    convs(),
+    st.sampled_from(sorted(CONFIGS)),
+    st.sampled_from(sorted(SCHEDULES)),
+    st.sampled_from([(2, 8), (1, 4), (2, 4), (3, 8), (4, 16), (1, 16)]),
+)
+def test_pruned_layers(work, config, schedule, pattern):
+    m = pattern[1]
+    work = Conv(
+        work.n, work.h, work.w, -(-work.ci // m) * m, work.oh, work.ow, -(-work.co // m) * m,
+        work.kh, work.kw, work.stride, work.padding, work.dilation,
+    )  # fmt: skip
+    assert differences(CONFIGS[config], conv_step(work), schedule, pattern) == []
+
+
+@properties
+@given(convs(), st.sampled_from(sorted(CONFIGS)))
+def test_the_first_layer_reads_patches(work, config):
+    assert differences(CONFIGS[config], conv_step(work, first=True)) == []
+
+
+@properties
+@given(
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.tuples(*(st.integers(1, 40),) * 3),
+    st.sampled_from([(False, False), (False, True), (True, False)]),
+    st.sampled_from(["tiny", "small"]),
+    st.sampled_from(["optimal", "ws", "no-interleave"]),
+)
+def test_attention(images, heads, sizes, turned, config, schedule):
+    p, k, q = sizes
+    work = MatMul(images * heads, p, k, q, *turned)
+    step = product_step(work, images)
+    assert differences(CONFIGS[config], step, schedule, None) == []
+
+
+def test_a_transposed_convolution():
+    work = Conv(2, 4, 4, 24, 8, 8, 16, 4, 4, (2, 2), (1, 1), transposed=True)
+    assert differences(CONFIGS["tiny"], conv_step(work)) == []
+
+
+def test_a_narrow_machine_cuts_every_way():
+    """The shapes above are of use only if the narrow configuration makes for cuts of each kind."""
+    config = CONFIGS["narrow"]
+    work = Conv(2, 9, 9, 40, 9, 9, 40, 3, 3, (1, 1), (1, 1))
+    plans = [
+        planned.plan
+        for planned in schedule_step(config, conv_step(work), SCHEDULES["optimal"], None).plans
+        if planned.plan
+    ]
+    forward, _, gradient = plans
+    assert forward.slabs.rows is not None and forward.parts > 1
+    assert gradient.rows is not None and len(gradient.blocks) > 1
+
+
+@pytest.mark.parametrize("field", ["a_scratch_kib", "b_scratch_kib", "c_scratch_kib"])
+def test_a_layer_that_does_not_fit_is_named(field):
+    config = preset("tiny").with_(**{field: 1})
+    work = Conv(1, 64, 64, 512, 64, 64, 512, 3, 3, (1, 1), (1, 1))
+    with pytest.raises(ValueError, match="layer/.. does not fit config tiny: "):
+        schedule_step(config, conv_step(work), SCHEDULES["optimal"], (2, 8))
