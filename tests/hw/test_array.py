@@ -3,17 +3,13 @@
 import numpy as np
 import pytest
 
-from array_cases import PATTERNS, Case, cases, kinds, run
+from array_cases import BFLOAT, PATTERNS, Case, cases, kinds, run
 from sparsat.dataflow.array_gemm import ArrayGemm
 from sparsat.hw.array_op import ACC_LOOP, Dataflow
 from sparsat.hw.config import preset
-from sparsat.hw.formats import BF16
 from sparsat.hw.timing import array_cycles
 
 TINY, SMALL = preset("tiny"), preset("small")
-BFLOAT = TINY.with_(
-    name="bfloat", rows=3, cols=2, a_link=1, depth=32, a_regs=64, b_regs=64, fmt=BF16
-)
 CASES = {
     config: list(cases(config, per_kind, seed=2))
     for config, per_kind in ((TINY, 12), (SMALL, 8), (BFLOAT, 8))
