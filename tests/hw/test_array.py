@@ -71,6 +71,31 @@ def test_operations_follow_each_other(array_model, config, stall):
         check(case, got, took, stall)
 
 
+def one_tile(dataflow: Dataflow, n: int, m: int, ir: int, is_: int, resume: bool) -> Case:
+    """One slot (OS) or one set of weights on a few cells."""
+    shape = {"p": BFLOAT.rows * ir, "q": BFLOAT.cols * is_, "n": n, "m": m, "ir": ir, "is_": is_}
+    k = m if dataflow is Dataflow.OS else m * BFLOAT.rows
+    gemm = ArrayGemm(config=BFLOAT, k=k, dataflow=dataflow, resume=resume, **shape)
+    return Case(gemm, "normal", 0.0, seed=5)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        one_tile(Dataflow.OS, 1, 16, 4, 1, resume=False),  # over before its slot's 64 cycles are
+        one_tile(Dataflow.OS, 1, 4, 4, 8, resume=True),  # … or the 128 of its sums' way
+    ],
+    ids=["slot", "sums"],
+)
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("dataflow", Dataflow, ids=lambda dataflow: dataflow.name)
+def test_nothing_counts_on_when_an_operation_is_over(array_model, before, dataflow, resume):
+    chosen = [before, one_tile(dataflow, 2, 8, 4, 4, resume)]
+    sums, cycles = run(array_model(BFLOAT), chosen)
+    for case, got, took in zip(chosen, sums, cycles, strict=True):
+        check(case, got, took, 0.0)
+
+
 def cycles_of(model, dataflow, n, m, ir, is_, groups, tiles=1, resume=False) -> int:
     """Measured cycles of an operation on zeros."""
     config = model.config
