@@ -73,9 +73,18 @@ def test_operations_follow_each_other(array_model, config, stall):
 
 def one_tile(dataflow: Dataflow, n: int, m: int, ir: int, is_: int, resume: bool) -> Case:
     """One slot (OS) or one set of weights on a few cells."""
-    shape = {"p": BFLOAT.rows * ir, "q": BFLOAT.cols * is_, "n": n, "m": m, "ir": ir, "is_": is_}
-    k = m if dataflow is Dataflow.OS else m * BFLOAT.rows
-    gemm = ArrayGemm(config=BFLOAT, k=k, dataflow=dataflow, resume=resume, **shape)
+    gemm = ArrayGemm(
+        config=BFLOAT,
+        p=BFLOAT.rows * ir,
+        q=BFLOAT.cols * is_,
+        k=m if dataflow is Dataflow.OS else m * BFLOAT.rows,
+        dataflow=dataflow,
+        n=n,
+        m=m,
+        ir=ir,
+        is_=is_,
+        resume=resume,
+    )
     return Case(gemm, "normal", 0.0, seed=5)
 
 
