@@ -3,17 +3,13 @@
 import numpy as np
 import pytest
 
-from array_cases import PATTERNS, Case, cases, kinds, run
+from array_cases import BFLOAT, PATTERNS, Case, cases, kinds, run
 from sparsat.dataflow.array_gemm import ArrayGemm
 from sparsat.hw.array_op import ACC_LOOP, Dataflow
 from sparsat.hw.config import preset
-from sparsat.hw.formats import BF16
 from sparsat.hw.timing import array_cycles
 
 TINY, SMALL = preset("tiny"), preset("small")
-BFLOAT = TINY.with_(
-    name="bfloat", rows=3, cols=2, a_link=1, depth=32, a_regs=64, b_regs=64, fmt=BF16
-)
 CASES = {
     config: list(cases(config, per_kind, seed=2))
     for config, per_kind in ((TINY, 12), (SMALL, 8), (BFLOAT, 8))
@@ -75,6 +71,40 @@ def test_operations_follow_each_other(array_model, config, stall):
         check(case, got, took, stall)
 
 
+def one_tile(dataflow: Dataflow, n: int, m: int, ir: int, is_: int, resume: bool) -> Case:
+    """One slot (OS) or one set of weights on a few cells."""
+    gemm = ArrayGemm(
+        config=BFLOAT,
+        p=BFLOAT.rows * ir,
+        q=BFLOAT.cols * is_,
+        k=m if dataflow is Dataflow.OS else m * BFLOAT.rows,
+        dataflow=dataflow,
+        n=n,
+        m=m,
+        ir=ir,
+        is_=is_,
+        resume=resume,
+    )
+    return Case(gemm, "normal", 0.0, seed=5)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        one_tile(Dataflow.OS, 1, 16, 4, 1, resume=False),  # over before its slot's 64 cycles are
+        one_tile(Dataflow.OS, 1, 4, 4, 8, resume=True),  # … or the 128 of its sums' way
+    ],
+    ids=["slot", "sums"],
+)
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("dataflow", Dataflow, ids=lambda dataflow: dataflow.name)
+def test_nothing_counts_on_when_an_operation_is_over(array_model, before, dataflow, resume):
+    chosen = [before, one_tile(dataflow, 2, 8, 4, 4, resume)]
+    sums, cycles = run(array_model(BFLOAT), chosen)
+    for case, got, took in zip(chosen, sums, cycles, strict=True):
+        check(case, got, took, 0.0)
+
+
 def cycles_of(model, dataflow, n, m, ir, is_, groups, tiles=1, resume=False) -> int:
     """Measured cycles of an operation on zeros."""
     config = model.config
@@ -116,7 +146,9 @@ SLOWER = [  # with the cycles that a slot takes instead
     (TINY, 1, 4, 1, 5, 6),
     (SMALL, 16, 16, 2, 2, 96),
     (SMALL, 8, 8, 1, 1, 48),
-    (SMALL, 2, 8, 2, 2, 16),  # the adder would take 12, the link takes 16
+    (SMALL, 2, 8, 2, 2, 16),  # the adder would take 12, the link and the feeder take 16
+    (SMALL, 1, 4, 4, 2, 32),  # the feeder: 4 words for each of 8 rows, the link takes 16
+    (TINY, 1, 4, 4, 1, 16),  # the feeder has 4 rows
 ]
 
 
@@ -131,7 +163,7 @@ def test_every_cell_multiplies_in_every_cycle(array_model, config, dataflow, n, 
 
 @pytest.mark.parametrize("dataflow", Dataflow, ids=lambda dataflow: dataflow.name)
 @pytest.mark.parametrize(("config", "n", "m", "ir", "is_", "slot"), SLOWER)
-def test_links_and_adder_limit_the_rate(array_model, config, dataflow, n, m, ir, is_, slot):
+def test_links_adder_and_feeders_limit_the_rate(array_model, config, dataflow, n, m, ir, is_, slot):
     few, many = (
         cycles_of(array_model(config), dataflow, n, m, ir, is_, groups) for groups in (10, 31)
     )

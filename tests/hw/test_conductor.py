@@ -208,7 +208,7 @@ def test_an_operation_ends_when_its_sums_have_crossed_the_array(traces):
 
 
 def test_a_conductor_that_does_not_wait_is_caught(monkeypatch):
-    monkeypatch.setattr(Conductor, "_drained", lambda self, m: Const(1))
+    monkeypatch.setattr(Conductor, "_drained", lambda self, m, begin: Const(1))
     traces = conduct(TINY, *OPS)
     with pytest.raises(AssertionError):
         test_a_tile_ends_when_the_sums_of_the_one_before_have_left(traces)

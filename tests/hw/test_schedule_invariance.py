@@ -101,7 +101,7 @@ def run_schedule(
             GroupedB(values.contiguous().view(torch.uint16).numpy(), indices.numpy()),
             c,
         )
-        c = gemm_.outputs(model.run([gemm_.op], words)[0])
+        c = gemm_.outputs(model.run([gemm_.op], words).sums)
         begin += length
     assert c is not None
     return c

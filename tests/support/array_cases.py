@@ -10,8 +10,8 @@ import torch
 from sparsat.algo.golden import DTYPES, gemm, gemm_packed
 from sparsat.dataflow.array_gemm import ArrayGemm, GroupedB
 from sparsat.hw.array_op import Dataflow, Order
-from sparsat.hw.config import SATConfig
-from sparsat.hw.formats import FloatFormat
+from sparsat.hw.config import SATConfig, preset
+from sparsat.hw.formats import BF16, FloatFormat
 from sparsat.hw.tools.array_model import ArrayModel, ArrayStreams
 
 SPARSE = ((1, 4), (2, 4), (1, 8), (2, 8), (3, 8), (4, 8), (1, 16), (2, 16), (5, 16))
@@ -20,6 +20,10 @@ PATTERNS = (*SPARSE, (4, 4), (8, 8), (16, 16))
 OPERANDS = ("normal", "wild", "special")
 """Kinds of operands: standard normal, any finite bits, and some infinities, NaN and subnormals."""
 STALLS = (0.0, 0.0, 0.3, 0.9)
+BFLOAT = preset("tiny").with_(
+    name="bfloat", rows=3, cols=2, a_link=1, depth=32, a_regs=64, b_regs=64, fmt=BF16
+)
+"""Few cells with large registers: what one operation leaves behind in counters lasts longest."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def run(
     """Run the cases' operations one after another; returns each one's sums [P, Q] and cycles."""
     streams = [case.vectors.streams for case in run_cases]
     ops = [case.gemm.op for case in run_cases]
-    sums, cycles = model.run(ops, _join(streams), seed=run_cases[0].seed, stall=stall)
+    sums, cycles, _ = model.run(ops, _join(streams), seed=run_cases[0].seed, stall=stall)
     ends = np.cumsum([one.sums for one in streams])[:-1]
     parts = np.split(sums, ends, axis=1)
     return [case.gemm.outputs(x) for case, x in zip(run_cases, parts, strict=True)], cycles

@@ -110,8 +110,8 @@ class Conductor(wiring.Component):
         slot, op = self.slot, self.op
         begin, go = Signal(), Signal()
         first, last, final, more = self._count(m, request, begin, go)
-        drained, fed = self._drained(m), self._feed_columns(m)
-        in_time = _countdown(m, self.slot_valid & ~slot.fill, op.period)
+        drained, fed = self._drained(m, begin), self._feed_columns(m)
+        in_time = _countdown(m, begin, self.slot_valid & ~slot.fill, op.period)
         may_go = in_time & (self.step_valid | ~slot.load_a)
         fills, settle = Signal(2), Signal(range(self.config.cols + 4))
 
@@ -204,13 +204,13 @@ class Conductor(wiring.Component):
             m.d.sync += [groups.eq(request.groups), last.eq(request.groups == 1)]
         return first, last, final, more
 
-    def _drained(self, m):
+    def _drained(self, m, begin):
         """Whether the sums of the last tile that ended (or a pass of initial ones) have moved on.
 
         With initial sums the pass waits while they are read, at most one round of the interleave.
         """
         starts = self.slot_valid & (self.slot.fill | (self.slot.last & ~self.op.ws))
-        return _countdown(m, starts, self._drain)
+        return _countdown(m, begin, starts, self._drain)
 
     def _feed_columns(self, m):
         """Ask for B: for all rows at once (OS), or for one row per period (WS)."""
@@ -236,11 +236,11 @@ class Conductor(wiring.Component):
         return (rows_left == 0) | ((rows_left == 1) & (row_left == 1))
 
 
-def _countdown(m, start, cycles):
-    """High again `cycles` cycles after `start`, and until the next start."""
-    left, over = Signal(cycles.shape()), Signal(init=1)
+def _countdown(m, clear, start, cycles):
+    """High after `clear`; low after `start`, and high again `cycles` cycles after it."""
+    left, over = Signal(cycles.shape()), Signal()
     m.d.sync += left.eq(left - 1)
-    with m.If(left == 1):
+    with m.If(clear | (left == 1)):
         m.d.sync += over.eq(1)
     with m.If(start):
         m.d.sync += [left.eq(cycles - 1), over.eq(cycles == 1)]

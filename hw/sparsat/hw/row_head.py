@@ -87,7 +87,7 @@ class RowHead(wiring.Component):
         with m.If(left != 0):
             m.d.sync += left.eq(left - 1)
         with m.If(self.slot_valid):
-            m.d.sync += [held.eq(self.slot), left.eq(self.op.period)]
+            m.d.sync += [held.eq(self.slot), left.eq(Mux(self.op.ws, self.op.period, 0))]
         m.d.sync += [
             self.slot_out.eq(Mux(self.op.ws, held, self.slot)),
             self.slot_out_valid.eq(Mux(self.op.ws, left == 1, self.slot_valid)),

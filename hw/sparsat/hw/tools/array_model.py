@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +25,8 @@ struct Sums {{ uint32_t* at; uint32_t* end; }};
 enum {{ DONE, TIMEOUT, A_MISSING, B_MISSING, C_MISSING, O_FULL }};
 
 extern "C" int run(const uint32_t* ops, uint64_t op_count, Words* a, Words* b, Words* c, Sums* o,
-                   uint32_t seed, uint32_t stall, uint64_t limit, uint64_t* cycles) {{
+                   uint32_t seed, uint32_t stall, uint64_t limit, uint64_t* cycles,
+                   uint64_t slots, const uint64_t* ready, uint64_t* issued) {{
     const auto context = std::make_unique<VerilatedContext>();
     const auto top = std::make_unique<Vtop>(context.get());
     const auto clock = [&] {{ top->clk = 1; top->eval(); top->clk = 0; top->eval(); }};
@@ -33,15 +35,17 @@ extern "C" int run(const uint32_t* ops, uint64_t op_count, Words* a, Words* b, W
     top->eval();
     clock();
     top->rst = 0;
-    uint64_t op = 0, started = 0;
+    uint64_t op = 0, started = 0, slot = 0;
     bool running = false;
     for (uint64_t cycle = 0; cycle < limit; ++cycle) {{
         seed = seed * 1664525u + 1013904223u;
-        top->step_valid = (seed >> 16 & 255) >= stall;
+        top->step_valid = (seed >> 16 & 255) >= stall
+            && slot < slots && cycle - started >= ready[slot];
         top->i___05Fvalid = !running && op < op_count;
         for (int w = 0; w < {request_words}; ++w) {request}
         top->eval();
 {take}
+        if (top->step_ready && top->step_valid) issued[slot++] = cycle - started;
         if (top->i___05Fvalid && top->i___05Fready) {{ running = true; started = cycle; }}
         else if (running && !top->busy) {{
             cycles[op++] = cycle - started;
@@ -91,6 +95,19 @@ class ArrayStreams:
     sums: int
 
 
+class ArrayRun(NamedTuple):
+    """What a run showed.
+
+    `sums` are binary32 bits [cols, sums]; `cycles` [ops] is what each operation took; `issued`
+    [slots of all operations] is the cycle in which the array took each slot's operands, counted
+    from the one in which it took the operation.
+    """
+
+    sums: np.ndarray
+    cycles: np.ndarray
+    issued: np.ndarray
+
+
 class ArrayModel:
     """A Verilated STCE.
 
@@ -108,14 +125,25 @@ class ArrayModel:
         self._run.restype = ctypes.c_int
 
     def run(
-        self, ops: Sequence[ArrayOp], streams: ArrayStreams, *, seed: int = 0, stall: float = 0.0
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        ops: Sequence[ArrayOp],
+        streams: ArrayStreams,
+        *,
+        seed: int = 0,
+        stall: float = 0.0,
+        ready: np.ndarray | None = None,
+    ) -> ArrayRun:
         """Run operations one after another, from reset.
 
-        With probability `stall` (below 1) a step's operands are not at hand in a cycle. Returns the
-        sums, binary32 bits [cols, sums], and each operation's cycles. RuntimeError where words are
-        left over or missing, or the array does not finish.
+        The operands of a slot are at hand from the cycle `ready` on (counted as in
+        `ArrayRun.issued`; default 0), but with probability `stall` (below 1) not in a given cycle.
+        RuntimeError where words are left over or missing, or the array does not finish.
         """
+        slots = sum(op.tiles * op.groups for op in ops)
+        at_hand = np.zeros(slots, np.uint64) if ready is None else ready.astype(np.uint64)
+        if at_hand.shape != (slots,):
+            raise ValueError(f"ready has the shape {at_hand.shape}, it must be ({slots},)")
+        issued = np.zeros(slots, np.uint64)
         words = -(-request_layout(self.config).size // 32)
         requests = np.array(
             [
@@ -128,6 +156,7 @@ class ArrayModel:
         sums = [np.zeros(streams.sums, np.uint32) for _ in range(self.config.cols)]
         cycles = np.zeros(len(ops), np.uint64)
         limit = sum(4 * op.tiles * (op.groups + 2) * 600 for op in ops) + 200_000
+        limit += int(at_hand.max(initial=0)) * len(ops)
         spans = [_spans(arrays) for arrays in (streams.a, streams.b, streams.c, sums)]
         outcome = self._run(
             requests.ctypes.data_as(ctypes.c_void_p),
@@ -137,6 +166,9 @@ class ArrayModel:
             ctypes.c_uint32(int(stall * 256)),
             ctypes.c_uint64(limit),
             cycles.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_uint64(slots),
+            at_hand.ctypes.data_as(ctypes.c_void_p),
+            issued.ctypes.data_as(ctypes.c_void_p),
         )
         if outcome:
             raise RuntimeError(_OUTCOMES[outcome].format(limit=limit))
@@ -144,7 +176,7 @@ class ArrayModel:
             left = [port for port, span in enumerate(group) if span.at != span.end]
             if left:
                 raise RuntimeError(f"{name}: ports {left} have words left over")
-        return np.stack(sums), cycles
+        return ArrayRun(np.stack(sums), cycles, issued)
 
 
 def _spans(arrays: Sequence[np.ndarray]) -> ctypes.Array:
