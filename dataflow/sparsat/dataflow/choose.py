@@ -9,11 +9,11 @@ from sparsat.dataflow.halves import Halves
 from sparsat.dataflow.mapping import Policy, mappings
 from sparsat.dataflow.nests import Nest, Reduce, Spread
 from sparsat.dataflow.reduce import ReducePlan
-from sparsat.dataflow.spread import SpreadPlan
+from sparsat.dataflow.spread import Repeated, SpreadPlan
 from sparsat.hw.array_op import Order
 from sparsat.hw.config import SATConfig
 
-Plan = SpreadPlan | ReducePlan
+Plan = SpreadPlan | ReducePlan | Repeated
 LATENCY = 60
 """A guess at the memory's latency in cycles."""
 
@@ -54,6 +54,13 @@ def choose(
 ) -> Plan:
     """The plan of the least estimate, the first of equals. ValueError if none fits the machine."""
     best = min(plans(config, policy, nests, pattern, prune), key=estimate, default=None)
+    first = nests[0]
+    if best is None and isinstance(first, Spread) and first.products > 1 and first.weights:
+        groups = [
+            tuple(nest.single(product) for nest in nests if isinstance(nest, Spread))
+            for product in range(first.products)
+        ]
+        return Repeated(tuple(choose(config, policy, each, pattern, prune) for each in groups))
     if best is None:
         raise ValueError("its smallest slab or column block does not fit the scratchpads")
     return best

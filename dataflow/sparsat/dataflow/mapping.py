@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from sparsat.hw.array_op import ArrayOp, Dataflow, Order
+from sparsat.hw.array_op import FEEDER_ROWS, WORD, ArrayOp, Dataflow, Order
 from sparsat.hw.config import GROUP_SIZES, SATConfig
-from sparsat.hw.timing import FEEDER_ROWS, WORD, array_cycles
+from sparsat.hw.timing import array_cycles
 
 BOTH = (Dataflow.OS, Dataflow.WS)
 

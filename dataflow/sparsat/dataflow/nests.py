@@ -56,6 +56,7 @@ class Spread:
     `products` GEMMs share an image (groups, heads). B is `weights`, or the activation `b` of the
     same image, `b_turned` where its tokens are the columns. `a_words_of_rows`: A lies in memory with
     the rows' axis innermost. `planes`: heads are planes of C (A otherwise), else parts of a pixel.
+    `product`: this is only that one of several groups, and `products` is 1.
     """
 
     a: Activation
@@ -65,6 +66,7 @@ class Spread:
     channels: int
     columns: int
     products: int = 1
+    product: int = 0
     weights: Weights | None = None
     kernel_width: int = 1
     b: Activation | None = None
@@ -80,6 +82,10 @@ class Spread:
     @property
     def images(self) -> int:
         return self.a.images // (self.products if self.scores_in_a else 1)
+
+    def single(self, product: int) -> "Spread":
+        """One group of several."""
+        return replace(self, products=1, product=product)
 
     @property
     def scores_in_a(self) -> bool:

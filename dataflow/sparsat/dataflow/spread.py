@@ -6,7 +6,7 @@ columns fits, its reduction is cut in parts, which go one after another into the
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sparsat.dataflow.halves import Halves
@@ -260,6 +260,7 @@ class SpreadPlan:
         rows = nest.weights.taps * self._b_channels(nest) * n // m
         value, index = rows * config.cols * HALF, rows * config.cols // 2
         indexed = n < m
+        first += nest.product * self.column_blocks
         fields: dict[str, int] = {"mode": Mode.COPY}
         if self.prune:
             fields = {"mode": Mode.PRUNE, "n": mapping.n, "log_m": mapping.m.bit_length() - 3}
@@ -352,7 +353,9 @@ class SpreadPlan:
         by_rows = run.by_rows
         y_first = y.first if by_rows else 0
         fields = {
-            "a_base": (y.origin - y_first) * a.row_values + x.origin * a.pitch,
+            "a_base": (y.origin - y_first) * a.row_values
+            + x.origin * a.pitch
+            + nest.product * nest.channels,
             "r0_count": x.count,
             "r1_count": run.rows,
             "r0_a": x.step * a.pitch,
@@ -413,6 +416,7 @@ class SpreadPlan:
         if nest.b_turned:
             tokens = -(-b.height // cols)
             return {
+                "b_last": nest.channels % mapping.m,
                 "b_product0": padded(nest.channels, self.config.block),
                 "b_product1": tokens * b.row_values,
                 "b_k0": mapping.m,
@@ -422,6 +426,7 @@ class SpreadPlan:
         row = b.row_values // cols
         by_value = nest.a_words_of_rows
         return {
+            "b_last": 0 if by_value else nest.channels % mapping.m,
             "b_product0": padded(nest.columns, self.config.block) // cols,
             "b_product1": b.image_values // cols,
             "b_k0": row if by_value else mapping.m * row,
@@ -450,7 +455,7 @@ class SpreadPlan:
         row_bytes, pixel = out.row_values * HALF, out.pitch * HALF
         image_bytes = out.image_values * HALF
         base = at.out + first * self.config.cols * HALF
-        base += y.phase * row_bytes + x.phase * pixel
+        base += y.phase * row_bytes + x.phase * pixel + nest.product * nest.columns * HALF
         pitch = width * (1 if nest.planes else nest.products)
         planes = nest.products if nest.planes else 1
         step = y.out_step * row_bytes
@@ -476,6 +481,38 @@ class SpreadPlan:
             inner_stride=inner_stride,
             **store_levels(levels),
         )
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """The plans of groups whose weights do not fit the scratchpad together, one after another."""
+
+    plans: tuple[SpreadPlan, ...]
+
+    @property
+    def phases(self) -> tuple[Spread, ...]:
+        """As one nest again."""
+        return tuple(
+            replace(nest, products=len(self.plans)) for nest in self.plans[0].phases
+        )
+
+    @property
+    def mapping(self) -> Mapping:
+        return self.plans[0].mapping
+
+    @property
+    def prune(self) -> bool:
+        return self.plans[0].prune
+
+    def array_cycles(self) -> int:
+        return sum(plan.array_cycles() for plan in self.plans)
+
+    def lines(self) -> tuple[int, int, int]:
+        moved = [plan.lines() for plan in self.plans]
+        return sum(total for total, _, _ in moved), moved[0][1], moved[-1][2]
+
+    def emit(self, at: Operands) -> list[Instruction]:
+        return [each for plan in self.plans for each in plan.emit(at)]
 
 
 def candidates(

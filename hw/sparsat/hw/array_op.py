@@ -18,6 +18,10 @@ from sparsat.hw.config import GROUP_SIZES, SATConfig
 
 ACC_LOOP = 6
 """Cycles from reading a sum to reading its next value: the least interleave at full rate."""
+FEEDER_ROWS = 8
+"""Rows of the array that one feeder serves, reading one word of A per cycle."""
+WORD = 16
+"""Values of A in a word."""
 MAX_PERIOD = 255
 """Largest `least_period`."""
 MAX_COUNT = (1 << 24) - 1
@@ -143,6 +147,18 @@ class ArrayOp:
         The B link needs is_ · n cycles, never more than the multiplier.
         """
         return max(self.n * self.pace, self.load_a(config), self.least_period)
+
+    def feed(self, config: SATConfig) -> int:
+        """Cycles a feeder takes until it has read all words of a first slot.
+
+        A word of 16 values holds k-groups of the next slots (OS) or rows (WS) too, or, in rows'
+        order, values of the next rows (OS) or slots (WS). So on the whole reading is never slower
+        than the A link, if no word is read for less: else `least_period` says so.
+        """
+        rows, os = min(config.rows, FEEDER_ROWS), self.dataflow is Dataflow.OS
+        if self.a_order is Order.MN:
+            return self.m * (-(-rows * self.ir // WORD) if os else rows)
+        return self.ir * (rows if os else -(-rows * self.m // WORD))
 
     def macs_per_cell(self) -> int:
         """Multiplications of one cell over the whole operation."""

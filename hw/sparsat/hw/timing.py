@@ -26,7 +26,7 @@ FEED = 12
 FEED_AHEAD = 3
 """Slots that a feeder works ahead of the array."""
 RELEASE = 4
-"""From the issue of a chunk's last slot to giving back its halves of A and B."""
+"""From the last read of a chunk's operands to giving back its halves of A and B."""
 DECODE = 8
 """From the last slot of an EXEC to decoding the next one."""
 SETUP = 4
@@ -42,10 +42,6 @@ ISSUE_TO_SUM = 10
 """From a slot's arrival at a row to the last pipeline stage of its first multiplication."""
 LEAVE = 4
 """From the last sum's departure in column 0 to that column's output register, and idle again."""
-FEEDER_ROWS = 8
-"""Rows of the array that one feeder serves, reading one word of A per cycle."""
-WORD = 16
-"""Values of A in a word."""
 
 
 class Pace(NamedTuple):
@@ -128,6 +124,14 @@ def array_tail(config: SATConfig, op: ArrayOp) -> int:
     multiply = (op.n - 1) * op.pace + op.interleave - 1
     sums_above = (config.rows - 1) * op.interleave if op.dataflow is Dataflow.OS else 0
     return to_last_row + ISSUE_TO_SUM + multiply + sums_above + config.cols + LEAVE
+
+
+def array_release(config: SATConfig, op: ArrayOp) -> int:
+    """Cycles from the issue of a chunk's last slot until its halves of A and B are given back.
+
+    The last column reads the last value of B `cols` cycles after the first one.
+    """
+    return op.load_b + config.cols + RELEASE
 
 
 def array_cycles(config: SATConfig, op: ArrayOp) -> int:

@@ -224,6 +224,7 @@ class Exec(Instruction):
     b_k1: int = s(24)
     b_k2: int = s(24)
     b_n: int = s(24)
+    b_last: int = u(5)
     q0_count: int = u(16, 1)
     q1_count: int = u(16, 1)
     b_q0: int = s(24)

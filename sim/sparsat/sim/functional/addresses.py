@@ -79,7 +79,10 @@ def _rows_of_b(op: Exec, ks: np.ndarray, down: int) -> tuple[np.ndarray, np.ndar
     rows = op.b_base + rows + q0 * op.b_q0 + q1 * op.b_q1 + q2 * op.b_q2
     y = op.b_y0 + down + k1 * op.b_k1_y + q2 * op.b_q2_y
     x = op.b_x0 + k0 * op.b_k0_x + q1 * op.b_q1_x
-    return rows, (y >= 0) & (y < op.b_height) & (x >= 0) & (x < op.b_width)
+    inside = (y >= 0) & (y < op.b_height) & (x >= 0) & (x < op.b_width)
+    if op.b_last and not op.a_mn:
+        inside = inside & ((ks[:, None, None] < op.k - 1) | (n < op.b_last))
+    return rows, inside
 
 
 def _digits(x: np.ndarray, count0: int, count1: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
