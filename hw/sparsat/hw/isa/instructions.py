@@ -79,6 +79,14 @@ class Width:
     bits: int
     signed: bool = False
 
+    @property
+    def least(self) -> int:
+        return -(1 << self.bits - 1) if self.signed else 0
+
+    @property
+    def most(self) -> int:
+        return self.least + (1 << self.bits) - 1
+
 
 def u(bits: int, default: int = 0):
     """An unsigned field."""
@@ -92,7 +100,7 @@ def s(bits: int, default: int = 0):
 
 @dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """What all have: `op`, a number for profiles, and masks of `Sem` to take first and give last."""
+    """What all have: `op`, a number for profiles; masks of `Sem` to take first and give last."""
 
     OPCODE: ClassVar[Opcode]
 
@@ -128,10 +136,10 @@ class LoadA(Instruction):
 class LoadB(LoadA):
     """As LOAD_A, into halves of B; each chunk also takes the indices of its packed values.
 
-    `mode` PRUNE keeps `n` of each `4 << log_m` rows. TRANSPOSE turns each segment, `tokens` rows
-    of memory of `lines / tokens` lines each, into rows that hold one channel of `cols` tokens.
-    Index segments lie at `index_address` with the strides of the values divided by
-    `index_ratio`(docs/isa.md); 0 lines where nothing is packed.
+    `mode` PRUNE keeps `n` of each `4 << log_m` rows. TRANSPOSE turns each segment, `tokens` tokens
+    of `lines / tokens` lines each, into rows that hold one channel of `cols` tokens.
+    The indices' segments lie at `index_address` with strides of their own; `index_lines` is 0 where
+    nothing is packed.
     """
 
     OPCODE = Opcode.LOAD_B
@@ -191,6 +199,7 @@ class Exec(Instruction):
     # A: two counters of three dimensions, the rows' and the reduction's.
     a_base: int = s(32)
     a_outer: int = s(32)
+    a_inner: int = s(32)
     a_product0: int = s(32)
     a_product1: int = s(32)
     r0_count: int = u(24, 1)
@@ -213,6 +222,8 @@ class Exec(Instruction):
     k2_y: int = s(8)
     y0: int = s(16)
     x0: int = s(16)
+    y_outer: int = s(16)
+    y_inner: int = s(16)
     height: int = u(16, 1)
     width: int = u(24, 1)
 
@@ -292,7 +303,7 @@ class Update(Instruction):
 
 @dataclass(frozen=True, kw_only=True)
 class Vector(Instruction):
-    """An operation outside the GEMMs: `read` and `write` lines of memory pass by, see docs/isa.md."""
+    """An operation outside the GEMMs: `read` and `write` lines of memory pass by."""
 
     OPCODE = Opcode.VECTOR
 
