@@ -2,7 +2,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from sparsat.hw.isa.instructions import (
@@ -144,6 +144,7 @@ def engine(instructions, tokens, queue):
         for takes, gives in chunks(instruction):
             yield from take(takes)
             give(gives)
+            yield True
         give(named(instruction.signal))
         yield True
 
@@ -248,6 +249,7 @@ def verdict(program, queue):
     return "sound"
 
 
+@settings(max_examples=200)
 @given(programs(), st.randoms(), st.integers(1, 3))
 def test_the_verdict_is_that_of_the_documented_rules_in_any_order(program, order, queue):
     done, tokens, _ = slow_run(program, order.choice, queue)

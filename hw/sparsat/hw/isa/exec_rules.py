@@ -1,6 +1,6 @@
 """What makes an EXEC legal: its fields, and every address it reads and writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.config import SATConfig
@@ -29,6 +29,10 @@ def _check_fields(config: SATConfig, site: Site, e: Exec) -> None:
     site.need("log_m", e.log_m <= 2, "from 0 to 2")
     for field in ("a_advance", "b_advance", "c_advance"):
         site.need(field, getattr(e, field) in list(Advance), f"from 0 to {max(Advance)}")
+    m = 4 << e.log_m
+    for field in ("a_mn", "b_mn"):
+        ordered = f"0, since {e.n}:{m} is sparse"
+        site.need(field, e.n == m or not getattr(e, field), ordered)
     try:
         array_op(e).validate(config)
     except ValueError as error:
@@ -78,8 +82,14 @@ def _check_a(config: SATConfig, site: Site, e: Exec) -> None:
             raise site.error(f"r and k have {error}") from None
         ends += [reached] if reached else []
     if ends:
-        reached = min(low for low, _ in ends), max(high for _, high in ends) + word - 1
+        low, high = _hull(ends)
+        reached = low, high + word - 1
         site.need_inside("a_base", reached, half_values_a(config), "the values of half of A")
+
+
+def _hull(spans: Iterable[Span]) -> Span:
+    lows, highs = zip(*spans, strict=True)
+    return min(lows), max(highs)
 
 
 def _a_nests(config: SATConfig, e: Exec) -> Iterator[list[Dim]]:
@@ -123,10 +133,12 @@ def _check_b(config: SATConfig, site: Site, e: Exec) -> None:
         Dim(min(e.tiles_q * e.is_, e.q_blocks), e.b_q),
     ]
     steps = (e.b_k0, e.b_k1, e.b_k2)
-    for box in _k_boxes(config, e):
-        of_k = [Dim(n, step, first=k) for (k, n), step in zip(box, steps, strict=True)]
-        reached = span(e.b_base, above + of_k)
-        site.need_inside("b_base", reached, half_rows_b(config), "the rows of half of B")
+    nests = [
+        above + [Dim(n, step, first=k) for (k, n), step in zip(box, steps, strict=True)]
+        for box in _k_boxes(config, e)
+    ]
+    reached = _hull(span(e.b_base, dims) for dims in nests)
+    site.need_inside("b_base", reached, half_rows_b(config), "the rows of half of B")
 
 
 def _check_c(config: SATConfig, site: Site, e: Exec) -> None:

@@ -56,8 +56,8 @@ class Site:
             )
 
     def need_room(self, field: str, size: int, room: int, what: str) -> None:
-        """`size` units, of which `field` is a factor, fit into `room`."""
-        self.need(field, size <= room, f"less: {size} {what}, where {room} have room")
+        """A chunk of `size`, of which `field` is a factor, fits the `room` of `what`."""
+        self.need(field, size <= room, f"less: a chunk has {size}, {room} are {what}")
 
     def need_memory(self, field: str, dims: Iterable[Dim], size: int, memory_bytes: int) -> None:
         """Blocks of `size` bytes from the address in `field` on, all in memory."""

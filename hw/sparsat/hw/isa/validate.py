@@ -82,7 +82,7 @@ def _check(config: SATConfig, site: Site, memory_bytes: int) -> None:
         _check_load_b(config, site, instruction, memory_bytes)
     elif isinstance(instruction, LoadA):
         values = instruction.segments * instruction.lines * config.line_bytes // 2
-        site.need_room("lines", values, half_values_a(config), "values in half of A")
+        site.need_room("lines", values, half_values_a(config), "the values of half of A")
     elif isinstance(instruction, Exec):
         check_exec(config, site, instruction)
     elif isinstance(instruction, Store):
@@ -118,7 +118,7 @@ def _check_load_b(config: SATConfig, site: Site, load: LoadB, memory_bytes: int)
         site.need("lines", whole, f"a multiple of tokens, {load.tokens}")
         channels = load.lines // load.tokens * line // 2
         rows = load.segments * -(-load.tokens // config.cols) * channels
-    site.need_room("lines", rows, half_rows_b(config), "rows in half of B")
+    site.need_room("lines", rows, half_rows_b(config), "the rows of half of B")
     if load.mode == Mode.COPY and load.index_lines:
         _check_indices(config, site, load, memory_bytes)
     else:
@@ -133,7 +133,7 @@ def _check_indices(config: SATConfig, site: Site, load: LoadB, memory_bytes: int
     dims = [Dim(n, getattr(load, stride)) for n, stride in zip(counts, strides, strict=True)]
     site.need_memory("index_address", dims, load.index_lines * line, memory_bytes)
     rows = load.segments * load.index_lines * line // (config.cols // 2)
-    site.need_room("index_lines", rows, half_rows_b(config), "rows of indices in half of B")
+    site.need_room("index_lines", rows, half_rows_b(config), "the rows of indices of half of B")
 
 
 def _check_store(config: SATConfig, site: Site, store: Store, memory_bytes: int) -> None:
