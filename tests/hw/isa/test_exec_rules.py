@@ -36,10 +36,15 @@ def reads_of_a(e, rows, k_entries):
 
 def reads_of_b(e, k_entries, blocks):
     for o, p0, p1 in product(range(e.outer), range(e.products0), range(e.products1)):
-        for k, n, q in product(k_entries, range(e.n), blocks):
+        for i, k, n, q in product(range(e.inner), k_entries, range(e.n), blocks):
             k0, k1, k2 = mixed(k, e.k0_count, e.k1_count)
-            row = e.b_base + o * e.b_outer + p0 * e.b_product0 + p1 * e.b_product1
-            yield row + k0 * e.b_k0 + k1 * e.b_k1 + k2 * e.b_k2 + n * e.b_n + q * e.b_q
+            q0, q1, q2 = mixed(q, e.q0_count, e.q1_count)
+            b = e.b_base + o * e.b_outer + p0 * e.b_product0 + p1 * e.b_product1
+            b += k0 * e.b_k0 + k1 * e.b_k1 + k2 * e.b_k2 + n * e.b_n
+            y = e.b_y0 + i * e.b_y_inner + k1 * e.b_k1_y + q2 * e.b_q2_y
+            x = e.b_x0 + k0 * e.b_k0_x + q1 * e.b_q1_x
+            if 0 <= y < e.b_height and 0 <= x < e.b_width:
+                yield b + q0 * e.b_q0 + q1 * e.b_q1 + q2 * e.b_q2
 
 
 def entries(e):
@@ -82,19 +87,14 @@ def slow_verdict(e):
     return "sound"
 
 
-A_STEPS = [
-    "a_outer",
-    "a_inner",
-    "a_product0",
-    "a_product1",
-    "r0_a",
-    "r1_a",
-    "r2_a",
-    "k0_a",
-    "k1_a",
-    "k2_a",
-]
-B_STEPS = ["b_outer", "b_product0", "b_product1", "b_k0", "b_k1", "b_k2", "b_q", "b_n"]
+A_STEPS = (
+    *("a_outer", "a_inner", "a_product0", "a_product1"),
+    *("r0_a", "r1_a", "r2_a", "k0_a", "k1_a", "k2_a"),
+)
+B_STEPS = (
+    *("b_outer", "b_product0", "b_product1"),
+    *("b_k0", "b_k1", "b_k2", "b_q0", "b_q1", "b_q2", "b_n"),
+)
 move, row = st.integers(-1, 1), st.integers(-3, 6)
 
 
@@ -109,13 +109,14 @@ def execs(draw):
     others = {
         name: draw(of)
         for of, names in (
-            (st.integers(1, 3), "outer groups tiles_p tiles_q height width"),
-            (st.integers(1, 3), "r0_count r1_count k0_count k1_count"),
+            (st.integers(1, 3), "outer groups tiles_p tiles_q height width b_height b_width"),
+            (st.integers(1, 3), "r0_count r1_count k0_count k1_count q0_count q1_count"),
             (st.integers(1, 2), "inner products0 products1"),
             (st.integers(1, 12), "p k"),
             (st.integers(1, 5), "q_blocks"),
             (move, "r0_x r1_x r1_y r2_y k0_x k1_x k1_y k2_y y_outer y_inner"),
-            (st.integers(-2, 1), "y0 x0"),
+            (move, "b_k0_x b_k1_y b_q1_x b_q2_y b_y_inner"),
+            (st.integers(-2, 1), "y0 x0 b_y0 b_x0"),
             (row, " ".join(B_STEPS[:-1]) + " c_product0 c_product1 c_p c_q"),
             (st.integers(0, 40), "b_base"),
             (st.integers(0, 20), "c_base"),

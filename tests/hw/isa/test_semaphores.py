@@ -89,19 +89,6 @@ def test_what_is_left_at_the_end_is_named(program, left):
     refused(program, f"at the end {left}, all must be as at the start")
 
 
-@pytest.mark.parametrize("half", ["a", "b", "c"])
-def test_a_half_is_held_if_and_only_if_it_was_kept(half):
-    first, second = Exec(**{f"{half}_keep": 1}), Exec(**{f"{half}_held": 1})
-    message = (
-        "instruction 3, EXEC: {0}_held is {1}, it must be {2}, the {0}_keep of the EXEC before"
-    )
-    refused([LoadA(), LoadB(), Exec(), second], message.format(half, 1, 0))
-    refused([LoadA(), LoadB(), first, Exec()], message.format(half, 0, 1))
-    loads: dict[str, list[Instruction]] = {"a": [LoadB()], "b": [LoadA()], "c": [LoadA(), LoadB()]}
-    stores = {"a": [Store()] * 2, "b": [Store()] * 2, "c": [Store()]}
-    check_semaphores([LoadA(), LoadB(), first, *loads[half], second, *stores[half], Halt()])
-
-
 STORES = [*GEMM[:3], Store(signal=SEEN)]
 
 

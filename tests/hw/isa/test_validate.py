@@ -31,7 +31,7 @@ TRANSPOSE = replace(LOAD_B, mode=Mode.TRANSPOSE, tokens=4)
 EXEC = Exec(
     n=2, log_m=1, ir=2, is_=2, outer=2, p=30, tiles_p=4, q_blocks=3, tiles_q=2, groups=4, k=3,
     a_outer=512, r0_count=8, r1_count=4, r0_a=32, r1_a=256, k0_count=2, k1_count=2, k0_a=8,
-    b_k0=4, b_k1=8, b_n=1, b_q=12, c_p=1, c_q=30,
+    b_k0=4, b_k1=8, b_n=1, b_q0=12, q0_count=3, c_p=1, c_q=30,
 )  # fmt: skip
 DENSE = replace(EXEC, n=4, log_m=0, b_n=1)
 STORE = Store(
@@ -85,6 +85,7 @@ COUNTS = [
     ],
     *[(EXEC, field) for field in ("passes", "k", "products0", "products1", "height", "width")],
     *[(EXEC, field) for field in ("r0_count", "r1_count", "k0_count", "k1_count")],
+    *[(EXEC, field) for field in ("q0_count", "q1_count", "b_height", "b_width")],
 ]
 FIELDS = [
     *[bad(field, 0, "at least 1", base) for base, field in COUNTS],
@@ -106,7 +107,7 @@ FIELDS = [
     bad("lines", 257, "less: a chunk has 1028, 1024 are the rows of half of B", PRUNE),
     bad("lines", 1, "whole groups: a chunk has 8 rows, m is 16", PRUNE, segments=1, log_m=2),
     bad("tokens", 0, "at least 1", TRANSPOSE),
-    bad("lines", 9, "a multiple of tokens, 4", TRANSPOSE),
+    bad("lines", 8, "more: 17 tokens have less than a block of 16 channels", TRANSPOSE, tokens=17),
     bad("lines", 80, "less: a chunk has 2048, 1024 are the rows of half of B", TRANSPOSE, tokens=5),
     bad("lines", 68, "less: a chunk has 1088, 1024 are the rows of half of B", TRANSPOSE),
     # EXEC
@@ -117,6 +118,7 @@ FIELDS = [
     bad("ir", 5, "at most 4 at m=8", EXEC),
     *[bad(f"{operand}_mn", 1, "0, since 2:8 is sparse", EXEC) for operand in "ab"],
     bad("ir", 3, "a power of two up to 16 with r-words of A", DENSE, a_mn=1),
+    bad("b_n", 1, "0 with r-words of A, where K counts the values of k", DENSE, a_mn=1),
     bad("c_held", 0, "1 where sums are resumed", EXEC, resume=1),
     *[bad("c_advance", to, ONE_HALF, RESUMED) for to in (Advance.OUTER, Advance.EVERY)],
     # STORE
@@ -197,18 +199,18 @@ def test_padding_with_too_many_combinations_is_not_checked():
     depth = {"k": 1024, "groups": 1024, "k0_count": 1, "k1_count": 1024, "k1_x": 1, "k1_y": 1}
     refused(
         replace(EXEC, **rows, **depth),
-        "r and k have 2097152 combinations of y and x, at most 1048576 are checked",
+        "the steps of a_base have 2097152 combinations of y and x, at most 1048576 are checked",
     )
 
 
-def test_rows_of_fp32_longer_than_a_line_go_to_whole_lines():
-    config = TINY.with_(cols=32, c_scratch_kib=64)
-    validate(config, [Store(address=64, rows=2, wide=1), Halt()])
-    refused(
-        Store(address=32, rows=2, wide=1),
-        "address is 32, it must be a multiple of a part of a row, 64 bytes",
-        config,
-    )
+@pytest.mark.parametrize("half", ["a", "b", "c"])
+def test_what_one_exec_keeps_the_next_one_holds(half):
+    keeps, holds = replace(EXEC, **{f"{half}_keep": 1}), replace(EXEC, **{f"{half}_held": 1})
+    validate(TINY, [keeps, Vector(), holds, EXEC, Halt()])
+    for first, second, held, kept in ((EXEC, holds, 1, 0), (keeps, EXEC, 0, 1)):
+        message = f"instruction 1, EXEC: {half}_held is {held}, it must be {kept}, the {half}_keep"
+        with pytest.raises(ValueError, match=f"^{message} of the EXEC before$"):
+            validate(TINY, [first, second, Halt()])
 
 
 def test_dense_copies_have_no_indices():

@@ -1,6 +1,6 @@
 """What makes an EXEC legal: its fields, and every address it reads and writes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.config import SATConfig
@@ -12,7 +12,8 @@ BANK = 16
 """Values of A that a feeder reads at once: a word lies within them."""
 COUNTS = (
     "outer", "inner", "p", "tiles_p", "q_blocks", "tiles_q", "groups", "passes", "k", "products0",
-    "products1", "r0_count", "r1_count", "k0_count", "k1_count", "height", "width",
+    "products1", "r0_count", "r1_count", "k0_count", "k1_count", "q0_count", "q1_count", "height",
+    "width", "b_height", "b_width",
 )  # fmt: skip
 
 
@@ -34,11 +35,12 @@ def _check_fields(config: SATConfig, site: Site, e: Exec) -> None:
         ordered = f"0, since {e.n}:{m} is sparse"
         site.need(field, e.n == m or not getattr(e, field), ordered)
     try:
-        array_op(e).validate(config)
+        _array_op(e).validate(config)
     except ValueError as error:
         raise site.error(str(error).removeprefix("ArrayOp: ")) from None
     if e.a_mn:
         site.need("ir", e.ir in (1, 2, 4, 8, 16), "a power of two up to 16 with r-words of A")
+        site.need("b_n", e.b_n == 0, "0 with r-words of A, where K counts the values of k")
     halves = {Advance.ONCE: 1, Advance.OUTER: e.outer, Advance.EVERY: e.outer * e.inner}
     if e.resume:
         site.need("c_held", e.c_held == 1, "1 where sums are resumed")
@@ -46,7 +48,7 @@ def _check_fields(config: SATConfig, site: Site, e: Exec) -> None:
         site.need("c_advance", same, "0 where sums are resumed: all are in the half held")
 
 
-def array_op(e: Exec) -> ArrayOp:
+def _array_op(e: Exec) -> ArrayOp:
     """The operation that the array runs: all chunks, or one of them with `chain`."""
     tiles = e.products0 * e.products1 * e.tiles_q
     if not e.ws:
@@ -68,28 +70,28 @@ def array_op(e: Exec) -> ArrayOp:
 def _check_a(config: SATConfig, site: Site, e: Exec) -> None:
     word = e.ir if e.a_mn else 4 << e.log_m
     window = Window(e.y0, e.x0, e.height, e.width)
-    ends = []
-    for dims in _a_nests(config, e):
+    nests = list(_a_nests(config, e))
+    for dims in nests:
         starts = residues(e.a_base, dims, BANK)
         if max(starts) + word > BANK:
             raise site.error(
                 f"a_base is {e.a_base}, with the steps of A a word of {word} values begins at "
                 f"{max(starts)} of {BANK} aligned ones, it must lie within them"
             )
-        try:
-            reached = padded_span(e.a_base, dims, window)
-        except ValueError as error:
-            raise site.error(f"r and k have {error}") from None
-        ends += [reached] if reached else []
-    if ends:
-        low, high = _hull(ends)
-        reached = low, high + word - 1
-        site.need_inside("a_base", reached, half_values_a(config), "the values of half of A")
+    reached = _reach(site, "a_base", nests, window)
+    if reached:
+        words = reached[0], reached[1] + word - 1
+        site.need_inside("a_base", words, half_values_a(config), "the values of half of A")
 
 
-def _hull(spans: Iterable[Span]) -> Span:
-    lows, highs = zip(*spans, strict=True)
-    return min(lows), max(highs)
+def _reach(site: Site, base: str, nests: list[list[Dim]], window: Window) -> Span | None:
+    """The least and greatest address in all nests but the padding; None if all is padding."""
+    try:
+        spans = [padded_span(getattr(site.instruction, base), dims, window) for dims in nests]
+    except ValueError as error:
+        raise site.error(f"the steps of {base} have {error}") from None
+    lows, highs = [s[0] for s in spans if s], [s[1] for s in spans if s]
+    return (min(lows), max(highs)) if lows else None
 
 
 def _a_nests(config: SATConfig, e: Exec) -> Iterator[list[Dim]]:
@@ -124,21 +126,35 @@ def _k_boxes(config: SATConfig, e: Exec) -> Iterator[tuple[Span, ...]]:
 
 
 def _check_b(config: SATConfig, site: Site, e: Exec) -> None:
-    """The kept value n counts on its own, though with r-words of A it goes with K."""
+    window = Window(e.b_y0, e.b_x0, e.b_height, e.b_width)
+    reached = _reach(site, "b_base", list(_b_nests(config, e)), window)
+    if reached:
+        site.need_inside("b_base", reached, half_rows_b(config), "the rows of half of B")
+
+
+def _b_nests(config: SATConfig, e: Exec) -> Iterator[list[Dim]]:
+    """Nests that together read all rows of entries below `k` and blocks below `q_blocks`."""
     above = [
         Dim(e.outer, e.b_outer),
+        Dim(e.inner, 0, y=e.b_y_inner),
         Dim(e.products0, e.b_product0),
         Dim(e.products1, e.b_product1),
         Dim(e.n, e.b_n),
-        Dim(min(e.tiles_q * e.is_, e.q_blocks), e.b_q),
     ]
-    steps = (e.b_k0, e.b_k1, e.b_k2)
-    nests = [
-        above + [Dim(n, step, first=k) for (k, n), step in zip(box, steps, strict=True)]
-        for box in _k_boxes(config, e)
-    ]
-    reached = _hull(span(e.b_base, dims) for dims in nests)
-    site.need_inside("b_base", reached, half_rows_b(config), "the rows of half of B")
+    blocks = min(e.tiles_q * e.is_, e.q_blocks)
+    for (k0, n0), (k1, n1), (k2, n2) in _k_boxes(config, e):
+        of_k = [
+            Dim(n0, e.b_k0, x=e.b_k0_x, first=k0),
+            Dim(n1, e.b_k1, y=e.b_k1_y, first=k1),
+            Dim(n2, e.b_k2, first=k2),
+        ]
+        for (q0, n0), (q1, n1), (q2, n2) in prefix(blocks, e.q0_count, e.q1_count):
+            of_q = [
+                Dim(n0, e.b_q0, first=q0),
+                Dim(n1, e.b_q1, x=e.b_q1_x, first=q1),
+                Dim(n2, e.b_q2, y=e.b_q2_y, first=q2),
+            ]
+            yield above + of_k + of_q
 
 
 def _check_c(config: SATConfig, site: Site, e: Exec) -> None:

@@ -42,12 +42,7 @@ class Sem(IntEnum):
     STORE_TO_VECTOR = 9
     VECTOR_TO_LOAD_A = 10
     VECTOR_TO_LOAD_B = 11
-    VECTOR_TO_STORE = 12
-    LOAD_A_TO_STORE = 13
-    LOAD_B_TO_STORE = 14
-    LOAD_B_TO_UPDATE = 15
-    LOAD_A_TO_VECTOR = 16
-    LOAD_B_TO_VECTOR = 17
+    VECTOR_TO_UPDATE = 12
 
 
 SEM_START = {Sem.A_FREE: 2, Sem.B_FREE: 2, Sem.C_FREE: 2}
@@ -136,10 +131,9 @@ class LoadA(Instruction):
 class LoadB(LoadA):
     """As LOAD_A, into halves of B; each chunk also takes the indices of its packed values.
 
-    `mode` PRUNE keeps `n` of each `4 << log_m` rows. TRANSPOSE turns each segment, `tokens` tokens
-    of `lines / tokens` lines each, into rows that hold one channel of `cols` tokens.
-    The indices' segments lie at `index_address` with strides of their own; `index_lines` is 0 where
-    nothing is packed.
+    `mode` PRUNE keeps `n` of each `4 << log_m` rows. TRANSPOSE turns each segment of `tokens`
+    tokens into rows that hold one channel of `cols` tokens. The indices' segments lie at
+    `index_address` with strides of their own; `index_lines` is 0 where nothing is packed.
     """
 
     OPCODE = Opcode.LOAD_B
@@ -169,6 +163,7 @@ class Exec(Instruction):
     log_m: int = u(2)
     ir: int = u(6)
     is_: int = u(6)
+    least_period: int = u(8)
 
     # Chunks, and what becomes of the halves.
     outer: int = u(24, 1)
@@ -236,7 +231,20 @@ class Exec(Instruction):
     b_k1: int = s(24)
     b_k2: int = s(24)
     b_n: int = s(24)
-    b_q: int = s(24)
+    q0_count: int = u(16, 1)
+    q1_count: int = u(16, 1)
+    b_q0: int = s(24)
+    b_q1: int = s(24)
+    b_q2: int = s(24)
+    b_k0_x: int = s(8)
+    b_k1_y: int = s(8)
+    b_q1_x: int = s(8)
+    b_q2_y: int = s(8)
+    b_y0: int = s(16)
+    b_x0: int = s(16)
+    b_y_inner: int = s(16)
+    b_height: int = u(16, 1)
+    b_width: int = u(24, 1)
 
     # C rows.
     c_base: int = u(24)
@@ -299,6 +307,7 @@ class Update(Instruction):
     decay: int = u(32)
     masked_decay: int = u(32)
     inverse_scale: int = u(32)
+    transposed: int = u(1)
 
 
 @dataclass(frozen=True, kw_only=True)

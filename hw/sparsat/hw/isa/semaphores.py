@@ -53,11 +53,9 @@ def check_semaphores(program: Sequence[Instruction], queue: int = QUEUE) -> None
     """Raise ValueError if `program`, which `validate` accepts, cannot run to a clean end.
 
     That is: it stops in the middle (the message names the instructions that wait, and for what), a
-    semaphore can climb over `SEM_MAX`, an EXEC holds a half that the one before did not keep (or
-    the reverse), or semaphores end other than they started. `queue` instructions can wait for an
-    engine.
+    semaphore can climb over `SEM_MAX`, or semaphores end other than they started. `queue`
+    instructions can wait for an engine.
     """
-    _check_held(program)
     rows = table(program)
     at, chunk, tokens, _ = run(rows, _start(), 0, queue)
     _check_end(program, rows, at, chunk, tokens)
@@ -120,21 +118,6 @@ def _exec_masks(instruction: Exec) -> list[int]:
         held |= getattr(instruction, f"{name}_held") << take
         kept |= getattr(instruction, f"{name}_keep") << give
     return [*takes, held, *gives, kept]
-
-
-def _check_held(program: Sequence[Instruction]) -> None:
-    before = Exec()
-    for index, instruction in enumerate(program):
-        if not isinstance(instruction, Exec):
-            continue
-        for half in "abc":
-            held, kept = getattr(instruction, f"{half}_held"), getattr(before, f"{half}_keep")
-            if held != kept:
-                raise ValueError(
-                    f"instruction {index}, EXEC: {half}_held is {held}, it must be {kept}, "
-                    f"the {half}_keep of the EXEC before"
-                )
-        before = instruction
 
 
 def _check_end(program, rows, at, chunk, tokens) -> None:

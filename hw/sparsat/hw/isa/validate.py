@@ -1,10 +1,9 @@
 """Whether the machine can run a program: what it stops for as FIELD or RANGE (docs/isa.md).
 
-Not whether what the program computes makes sense, and not its semaphores: see `check_semaphores`.
+Not whether what the program computes makes sense, and not its tokens: see `check_semaphores`.
 """
 
 from collections.abc import Sequence
-from math import gcd
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.encoding import check_widths
@@ -36,6 +35,7 @@ def validate(
     taken to be as large as addresses reach where `memory_bytes` is None.
     """
     check_machine(config)
+    before = Exec()
     memory_bytes = ADDRESS_SPACE if memory_bytes is None else memory_bytes
     for index, instruction in enumerate(program):
         site = Site(index, instruction)
@@ -46,6 +46,9 @@ def validate(
         _check_mask(site, "wait", TAKEN_BY[instruction.OPCODE])
         _check_mask(site, "signal", GIVEN_BY[instruction.OPCODE])
         _check(config, site, memory_bytes)
+        if isinstance(instruction, Exec):
+            _check_held(site, instruction, before)
+            before = instruction
         if isinstance(instruction, Halt) and index + 1 < len(program):
             raise site.error(f"{len(program) - index - 1} more follow, HALT must be the last")
     if not program or not isinstance(program[-1], Halt):
@@ -72,6 +75,14 @@ def _check_mask(site: Site, field: str, allowed: Sequence[Sem]) -> None:
         name = Sem(bit).name if bit in list(Sem) else f"bit {bit}, which is no semaphore"
         names = ", ".join(sem.name for sem in allowed) or "none"
         raise site.error(f"{field} names {name}, it may name {names}")
+
+
+def _check_held(site: Site, e: Exec, before: Exec) -> None:
+    """What the EXEC `before` keeps, and nothing else, is held."""
+    for half in "abc":
+        kept = getattr(before, f"{half}_keep")
+        holds = getattr(e, f"{half}_held") == kept
+        site.need(f"{half}_held", holds, f"{kept}, the {half}_keep of the EXEC before")
 
 
 def _check(config: SATConfig, site: Site, memory_bytes: int) -> None:
@@ -114,9 +125,9 @@ def _check_load_b(config: SATConfig, site: Site, load: LoadB, memory_bytes: int)
         rows = rows // m * load.n
     if load.mode == Mode.TRANSPOSE:
         site.need("tokens", load.tokens >= 1, "at least 1")
-        whole = load.lines % load.tokens == 0
-        site.need("lines", whole, f"a multiple of tokens, {load.tokens}")
-        channels = load.lines // load.tokens * line // 2
+        channels = load.lines * line // 2 // load.tokens // config.block * config.block
+        least = f"more: {load.tokens} tokens have less than a block of {config.block} channels"
+        site.need("lines", channels > 0, least)
         rows = load.segments * -(-load.tokens // config.cols) * channels
     site.need_room("lines", rows, half_rows_b(config), "the rows of half of B")
     if load.mode == Mode.COPY and load.index_lines:
@@ -140,8 +151,7 @@ def _check_store(config: SATConfig, site: Site, store: Store, memory_bytes: int)
     site.need_counts("outer", "inner", "rows", "d1_count", "d2_count", "d3_count")
     row = config.cols * (4 if store.wide else 2)
     strides = ("outer_stride", "inner_stride", "d1_stride", "d2_stride", "d3_stride")
-    unit = gcd(row, config.line_bytes)
-    site.need_multiples(unit, "a row" if unit == row else "a part of a row", "address", *strides)
+    site.need_multiples(row, "a row", "address", *strides)
     counts = (store.outer, store.inner, store.d1_count, store.d2_count, store.d3_count)
     dims = [Dim(n, getattr(store, stride)) for n, stride in zip(counts, strides, strict=True)]
     site.need_memory("address", dims, store.rows * row, memory_bytes)
