@@ -4,7 +4,7 @@ PARTS := hw algo dataflow sim boards cli tests
 PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
-.PHONY: help venv demo test lint verify-float resources bench-array bench-algo requirements
+.PHONY: help venv demo test lint verify-float resources bench-array bench-algo isa-fields requirements
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo 'make bench-array   how fast the 8x8 array runs in Verilator'
 	@echo 'make bench-algo    what sparse training costs beside dense training'
 	@echo 'make resources     estimate what the blocks cost, and how fast they run'
+	@echo 'make isa-fields    rewrite docs/isa_fields.md from the instructions'
 
 venv: .venv/installed
 
@@ -49,6 +50,9 @@ bench-array: venv
 
 bench-algo: venv
 	$(RUN) -m sparsat.algo.bench
+
+isa-fields: venv
+	$(RUN) -m sparsat.hw.isa.fields > docs/isa_fields.md
 
 requirements:
 	@for tool in g++ perl; do command -v $$tool >/dev/null || { \
