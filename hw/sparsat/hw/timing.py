@@ -1,7 +1,45 @@
-"""How many cycles the array takes: the closed form, equal to the hardware's to the cycle."""
+"""What happens in which cycle: the machine's constants, and the array's time in closed form.
+
+An operation of the array is a row of slots. Slot s is *issued* in the cycle in which the array takes
+its operands (`step_valid` and `step_ready`): row 0 loads them from then on, and multiplies from the
+issue of slot s + 1, after the last one from the operation's *end*. So operands that are late for
+one slot also hold back the multiplications of the slot before.
+
+Slots may come in *chunks* of whole tiles whose operands arrive together: the first slot of a chunk is
+not issued before the cycle `ready`, and the others are never late. A chunk is the pair (issue of
+its first slot, earliest issue of the slot that follows its first tile). The functions of chunks work
+on integers alone and may be called from numba's `njit`.
+"""
+
+from typing import NamedTuple
+
+from numba.extending import register_jitable
 
 from sparsat.hw.array_op import ArrayOp, Dataflow
 from sparsat.hw.config import SATConfig
+
+BURST = 64
+"""Lines that an engine moves at most before it is the next one's turn."""
+FEED = 12
+"""From a feeder's last word of a chunk's first slot to the issue of that slot."""
+FEED_AHEAD = 3
+"""Slots that a feeder works ahead of the array."""
+RELEASE = 4
+"""From the issue of a chunk's last slot to giving back its halves of A and B."""
+DECODE = 8
+"""From the last slot of an EXEC to decoding the next one."""
+SETUP = 4
+"""From taking a LOAD's token to asking for its first burst."""
+QUEUE = 8
+"""Instructions that wait for an engine at most."""
+DISPATCH = 4
+"""From an instruction's arrival from memory to its arrival in a queue."""
+FETCH_BURSTS = 2
+"""Bursts of instructions that FETCH holds."""
+ROOM = 4
+"""Bursts between memory and SORE or the transposer, and between C and memory."""
+UPDATE_AHEAD = 2
+"""Blocks that UPDATE reads ahead of its writes."""
 
 START = 6
 """From taking an operation to its first slot."""
@@ -11,31 +49,92 @@ LEAVE = 4
 """From the last sum's departure in column 0 to that column's output register, and idle again."""
 
 
-def array_cycles(config: SATConfig, op: ArrayOp) -> int:
-    """Cycles from the one in which the operation is taken to the one in which the next can be.
+class Pace(NamedTuple):
+    """Constants of an operation, in cycles (`groups`: slots)."""
 
-    Holds where the operands of every slot are at hand in time. The parts are: waiting for the last
-    slot to start, that slot's way to the last row, its multiplications, the sums' way out.
+    groups: int
+    """Slots of a tile."""
+    period: int
+    """From one slot to the next."""
+    spacing: int
+    """From the first slot of a tile to that of the next."""
+    start: int
+    """From taking the operation to its first slot."""
+    opening: int
+    """`spacing` of the first tile, which need not wait for sums of another."""
+    settled: int
+    """From taking the operation to the slot after its first tile, at the least."""
+    spare: int
+    """By how much the operation ends before another tile could begin."""
+
+
+def array_pace(config: SATConfig, op: ArrayOp) -> Pace:
+    """The operation's constants."""
+    period = op.period(config)
+    tile = op.groups * period
+    if op.dataflow is Dataflow.WS:
+        # A set of weights takes `rows` periods to come down the columns.
+        spacing = max(op.groups, config.rows) * period
+        return Pace(op.groups, period, spacing, START, spacing, 0, spacing - tile)
+    # A tile may end when the sums of the previous one have left.
+    drain = (config.rows + op.resume) * op.interleave
+    # Two passes of initial sums come first; the first tile ends after the second.
+    start, settled = (START + 1 + drain, START - 1 + 2 * drain) if op.resume else (START, 0)
+    return Pace(op.groups, period, max(tile, drain), start, tile, settled, 0)
+
+
+@register_jitable
+def first_chunk(pace: Pace, taken: int, ready: int) -> tuple[int, int]:
+    """The first chunk of an operation that is taken in cycle `taken`."""
+    first = max(taken + pace.start, ready)
+    return first, max(first + pace.opening, taken + pace.settled)
+
+
+@register_jitable
+def next_chunk(pace: Pace, free: int, ready: int) -> tuple[int, int]:
+    """The chunk after one of `tiles` tiles, with `free = issue(pace, chunk, tiles * groups)`."""
+    first = max(free, ready)
+    return first, first + pace.spacing
+
+
+@register_jitable
+def issue(pace: Pace, chunk: tuple[int, int], slot: int) -> int:
+    """Cycle in which slot number `slot` of a chunk is issued.
+
+    One number too many gives the earliest issue of the next chunk's first slot.
     """
-    last_slot = _last_slot(config, op)
+    first, second = chunk
+    tile, group = slot // pace.groups, slot % pace.groups
+    begin = first if tile == 0 else second + (tile - 1) * pace.spacing
+    return begin + group * pace.period
+
+
+@register_jitable
+def end(pace: Pace, chunk: tuple[int, int], tiles: int) -> int:
+    """Cycle in which the operation ends whose last chunk this is, of `tiles` tiles.
+
+    The array is idle `array_tail` cycles later.
+    """
+    return issue(pace, chunk, tiles * pace.groups) - pace.spare
+
+
+def array_tail(config: SATConfig, op: ArrayOp) -> int:
+    """Cycles from an operation's end until its sums have left and the array is idle.
+
+    The parts are: the last slot's way to the last row, its multiplications, the sums' way out. The
+    sums of a chunk leave as long after the issue of the next chunk's first slot.
+    """
     hop = 1 if op.dataflow is Dataflow.OS else op.period(config) + 1
     to_last_row = (config.rows - 1) * hop
     multiply = (op.n - 1) * op.pace + op.interleave - 1
     sums_above = (config.rows - 1) * op.interleave if op.dataflow is Dataflow.OS else 0
-    return last_slot + to_last_row + ISSUE_TO_SUM + multiply + sums_above + config.cols + LEAVE
+    return to_last_row + ISSUE_TO_SUM + multiply + sums_above + config.cols + LEAVE
 
 
-def _last_slot(config: SATConfig, op: ArrayOp) -> int:
-    """Cycle in which the last slot starts in row 0."""
-    period = op.period(config)
-    if op.dataflow is Dataflow.WS:
-        # A set of weights takes `rows` periods to come down the columns.
-        return START + ((op.tiles - 1) * max(op.groups, config.rows) + op.groups) * period
-    tile = op.groups * period
-    # A tile may end when the sums of the previous one have left.
-    drain = (config.rows + op.resume) * op.interleave
-    first_end = START + tile
-    if op.resume:
-        # Two passes of initial sums come first.
-        first_end = START - 1 + drain + max(tile + 2, drain)
-    return first_end + (op.tiles - 1) * max(tile, drain)
+def array_cycles(config: SATConfig, op: ArrayOp) -> int:
+    """Cycles from the one in which the operation is taken to the one in which the next can be.
+
+    Holds where the operands of every slot are at hand in time.
+    """
+    pace = array_pace(config, op)
+    return end(pace, first_chunk(pace, 0, 0), op.tiles) + array_tail(config, op)

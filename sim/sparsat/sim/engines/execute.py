@@ -1,0 +1,139 @@
+"""EXEC: chunks of operations of the array, timed by the closed forms of `sparsat.hw.timing`."""
+
+from numba import njit
+
+from sparsat.hw.isa.instructions import Advance, Sem
+from sparsat.hw.timing import (
+    DECODE,
+    FEED,
+    FEED_AHEAD,
+    RELEASE,
+    Pace,
+    end,
+    first_chunk,
+    issue,
+    next_chunk,
+)
+from sparsat.sim.engines.state import CHUNK, EMPTY, EXEC, give, go_on
+
+A_FULL, A_FREE = 1 << int(Sem.A_FULL), 1 << int(Sem.A_FREE)
+B_FULL, B_FREE = 1 << int(Sem.B_FULL), 1 << int(Sem.B_FREE)
+C_FULL, C_FREE = 1 << int(Sem.C_FULL), 1 << int(Sem.C_FREE)
+ONCE, EVERY = int(Advance.ONCE), int(Advance.EVERY)
+
+
+@njit
+def exec_start(m):
+    """The instruction has its semaphores."""
+    eng, place, now = m.engines[EXEC], m.execs[0], m.clock[0].now
+    record = m.done[eng.instruction]
+    _charge(record, eng.cause, now - max(place.popped + DECODE, place.idle))
+    place.o = place.i = 0
+    go_on(eng, CHUNK, now)
+
+
+@njit
+def exec_due(m):
+    """Semaphores to take before the chunk."""
+    x, place = _fields(m), m.execs[0]
+    o, i = place.o, place.i
+    mask = A_FULL if _begins(x.a_advance, o, i, x.a_held) else 0
+    mask |= B_FULL if _begins(x.b_advance, o, i, x.b_held) else 0
+    return mask | (C_FREE if _begins(x.c_advance, o, i, x.c_held) else 0)
+
+
+@njit
+def exec_chunk(m):
+    """The chunk's tokens are taken: all its cycles follow."""
+    eng, place, x, now = m.engines[EXEC], m.execs[0], _fields(m), m.clock[0].now
+    record = m.done[eng.instruction]
+    ready = now + x.feed + FEED
+    alone = x.ws or x.chain or x.resume
+    last = place.o == x.outer - 1 and place.i == x.inner - 1
+    passes = x.passes if x.ws else 1
+    began = place.idle
+    pace = _pace(m, x.resume or (x.chain and place.i > 0))
+    if alone or (place.o == 0 and place.i == 0):
+        _charge(record, eng.cause, now - max(eng.at, place.idle))
+        chunk = first_chunk(pace, max(now, place.idle), ready)
+    else:
+        chunk = next_chunk(pace, place.free, ready)
+        _charge(record, eng.cause, chunk[0] - place.free)
+        if place.pending_c:
+            give(m, chunk[0] + x.tail, C_FULL, -1)
+    if alone or last:
+        place.idle = end(pace, chunk, x.tiles) + x.tail
+    for _ in range(passes - 1):
+        pace = _pace(m, True)
+        chunk = first_chunk(pace, place.idle, 0)
+        place.idle = end(pace, chunk, x.tiles) + x.tail
+    record.busy += passes * x.slots * pace.period
+    record.fill += place.idle - began - passes * x.slots * pace.period
+    place.free = issue(pace, chunk, x.slots)
+    last_slot = issue(pace, chunk, x.slots - 1)
+    _release(m, place.idle if x.ws else last_slot + RELEASE, last)
+    place.pending_c = _ends(x.c_advance, place.i, x.inner, last, x.c_keep)
+    if place.pending_c and (alone or last):
+        give(m, place.idle, C_FULL, -1)
+    if last:
+        give(m, place.idle, m.program.rows[eng.instruction].signal, eng.instruction)
+        go_on(eng, EMPTY, last_slot)
+        return
+    go_on(eng, CHUNK, issue(pace, chunk, max(x.slots - 1 - FEED_AHEAD, 0)))
+    place.i += 1
+    if place.i == x.inner:
+        place.i = 0
+        place.o += 1
+
+
+@njit
+def _fields(m):
+    return m.program.execute[m.program.rows[m.engines[EXEC].instruction].row]
+
+
+@njit
+def _pace(m, resumed):
+    p = m.program.pace[m.program.rows[m.engines[EXEC].instruction].row, 1 if resumed else 0]
+    return Pace(p[0], p[1], p[2], p[3], p[4], p[5], p[6])
+
+
+@njit
+def _charge(record, cause, cycles):
+    """So many cycles the array waited for a semaphore (-1: for none)."""
+    if cause < 0 or cycles <= 0:
+        return
+    record.fill -= cycles
+    if 1 << cause == A_FULL:
+        record.a += cycles
+    elif 1 << cause == B_FULL:
+        record.b += cycles
+    elif 1 << cause == C_FREE:
+        record.c += cycles
+    else:
+        record.semaphores += cycles
+
+
+@njit
+def _begins(advance, o, i, held):
+    """Whether a chunk begins with another half."""
+    if o == 0 and i == 0:
+        return not held
+    return advance == EVERY or (advance != ONCE and i == 0)
+
+
+@njit
+def _ends(advance, i, inner, last, keep):
+    """Whether a half is done with after a chunk."""
+    if last:
+        return not keep
+    return advance == EVERY or (advance != ONCE and i == inner - 1)
+
+
+@njit
+def _release(m, at, last):
+    """Give back halves of A and B."""
+    x, i = _fields(m), m.execs[0].i
+    mask = A_FREE if _ends(x.a_advance, i, x.inner, last, x.a_keep) else 0
+    mask |= B_FREE if _ends(x.b_advance, i, x.inner, last, x.b_keep) else 0
+    if mask:
+        give(m, at, mask, -1)

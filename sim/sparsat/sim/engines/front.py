@@ -1,0 +1,71 @@
+"""FETCH and the dispatcher: instructions from memory, where they stand from line 0 on, to queues."""
+
+from numba import njit
+
+from sparsat.hw.isa.instructions import INSTRUCTION_BYTES
+from sparsat.hw.timing import BURST, DISPATCH, FETCH_BURSTS, QUEUE
+from sparsat.sim.engines.state import EMPTY, FETCH, NEVER, ask
+from sparsat.sim.memory import LATENCY
+
+
+@njit
+def fetch_start(m):
+    eng = m.engines[FETCH]
+    eng.run_left = -(-len(m.program.rows) * INSTRUCTION_BYTES // m.line_bytes)
+    ask(eng, 0)
+
+
+@njit
+def fetch_served(m, first):
+    """A burst's service begins in cycle `first`."""
+    front = m.front[0]
+    front.first[front.bursts % FETCH_BURSTS] = first
+    front.bursts += 1
+    _fetch(m)
+    look(m)
+
+
+@njit
+def dispatch(m):
+    """Hand out the next instruction now."""
+    front, now = m.front[0], m.clock[0].now
+    m.done[front.next].entered = now
+    e = m.program.rows[front.next].engine
+    eng = m.engines[e]
+    if e == FETCH:
+        m.done[front.next].start = now
+        front.halted = 1
+    else:
+        eng.entered += 1
+        if eng.stage == EMPTY:
+            eng.wake = max(eng.at, now + 1)
+    front.entered = now
+    front.next += 1
+    if m.engines[FETCH].asked == NEVER:
+        _fetch(m)
+    look(m)
+
+
+@njit
+def look(m):
+    """Set when the next instruction can go."""
+    front = m.front[0]
+    front.at = NEVER
+    if front.halted:
+        return
+    last_line = ((front.next + 1) * INSTRUCTION_BYTES - 1) // m.line_bytes
+    burst = last_line // BURST
+    e = m.program.rows[front.next].engine
+    full = e != FETCH and m.engines[e].entered - m.engines[e].popped == QUEUE
+    if burst < front.bursts and not full:
+        read = front.first[burst % FETCH_BURSTS] + last_line % BURST + 1 + LATENCY
+        front.at = max(read + DISPATCH, front.entered + 1)
+
+
+@njit
+def _fetch(m):
+    """Ask for the next burst if there is one and the buffer has room."""
+    eng, front = m.engines[FETCH], m.front[0]
+    line = front.next * INSTRUCTION_BYTES // m.line_bytes
+    if eng.run_left and line // BURST + FETCH_BURSTS > front.bursts:
+        ask(eng, m.clock[0].now + 1)
