@@ -14,7 +14,7 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Instruction, Sem
 from sparsat.sim.engines.decoded import Engine, decode
 from sparsat.sim.engines.loop import run_machine
-from sparsat.sim.engines.state import CHUNK, EMPTY, WAITING, Machine, new_machine
+from sparsat.sim.engines.state import CHUNK, EMPTY, WAITING, new_state
 from sparsat.sim.memory import new_memory
 
 CAUSES = (*(sem.name for sem in Sem), "NO_INSTRUCTION", "MEMORY")
@@ -55,20 +55,19 @@ def run(config: SATConfig, program: list[Instruction], memory: str = "fixed") ->
 
     ValueError for a program or memory that does not fit, MachineError where it cannot go on.
     """
-    machine = new_machine(config, decode(config, program), new_memory(memory, config))
-    run_machine(machine)
-    _raise_if_stopped(machine, program)
-    done = machine.done
+    state = new_state(config, new_memory(memory, config))
+    done = run_machine(state, decode(config, program))
+    _raise_if_stopped(state[0], program)
     done["end"][-1] = max(done["start"][-1], done["end"].max())
-    return Timing(int(done["end"][-1]), done, machine.waited)
+    return Timing(int(done["end"][-1]), done, state["waited"][0])
 
 
-def _raise_if_stopped(machine: Machine, program: list[Instruction]) -> None:
-    overflow = int(machine.clock["overflow"][0])
+def _raise_if_stopped(state: np.void, program: list[Instruction]) -> None:
+    overflow = int(state["clock"]["overflow"])
     if overflow >= 0:
         raise MachineError(f"SEMAPHORE: {Sem(overflow).name} is given more often than it can count")
-    engines = machine.engines
-    if machine.front["halted"][0] and (engines["stage"] == EMPTY).all():
+    engines = state["engines"]
+    if state["front"]["halted"] and (engines["stage"] == EMPTY).all():
         return
     blocked = [
         f"{Engine(e).name} (instruction {engines['instruction'][e]}) waits for "
@@ -76,7 +75,7 @@ def _raise_if_stopped(machine: Machine, program: list[Instruction]) -> None:
         for e in range(len(engines))
         if engines["stage"][e] in (WAITING, CHUNK)
     ]
-    left = int(machine.front["next"][0])
+    left = int(state["front"]["next"])
     if left < len(program):
         blocked.append(f"instruction {left} waits for room in its queue")
     raise MachineError("DEADLOCK: " + ", ".join(blocked))

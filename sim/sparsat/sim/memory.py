@@ -11,7 +11,6 @@ not modelled: controllers spread neighbouring lines over them, so that the longe
 """
 
 from math import ceil
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -43,86 +42,93 @@ T_REFI = 7800.0
 T_RFC = 350.0
 
 
-class Timing(NamedTuple):
-    """In cycles of the machine. Those of commands count from the cycle that serves a line."""
-
-    rcd: int
-    rp: int
-    ras: int
-    rc: int
-    read_to_precharge: int
-    write_to_precharge: int
-    read_to_write: int
-    write_to_read: int
-    refresh_interval: int
-    refresh: int
-
-
+TIMING = np.dtype(
+    [
+        (name, "i8")
+        for name in [
+            "rcd",
+            "rp",
+            "ras",
+            "rc",
+            "read_to_precharge",
+            "write_to_precharge",
+            "read_to_write",
+            "write_to_read",
+            "refresh_interval",
+            "refresh",
+        ]
+    ]
+)
+"""In cycles of the machine. Those of commands count from the cycle that serves a line."""
 BANK = np.dtype([("page", "i8"), ("active", "i8"), ("closable", "i8"), ("openable", "i8")])
 """A bank: its open page or -1, when that was activated, from when on it may be closed, and from
 when on it may be opened next (by tRC or a refresh)."""
 BUS = np.dtype([("read", "i8"), ("write", "i8"), ("refresh", "i8")])
 """Cycles of the last line read and written, and of the next refresh."""
+MEMORY = np.dtype(
+    [
+        ("page_lines", "i8"),
+        ("timing", TIMING),
+        ("banks", BANK, (BANKS,)),
+        ("bus", BUS),
+    ]
+)
+"""A memory and its state. `fixed` has no pages: `page_lines` is 0."""
 
 
-class Memory(NamedTuple):
-    """A memory and its state, fit for numba. `fixed` has no banks."""
-
-    timing: Timing
-    page_lines: int
-    banks: np.ndarray
-    bus: np.ndarray
-
-
-def new_memory(name: str, config: SATConfig) -> Memory:
-    """Memory of that name at time 0. ValueError where there is none or the ports are too fast."""
+def new_memory(name: str, config: SATConfig) -> np.ndarray:
+    """Memory of that name at time 0, one record. ValueError where there is none or the ports are too fast."""
     if name not in MEMORIES:
         raise ValueError(f"unknown memory {name!r}: known are {', '.join(MEMORIES)}")
     port = config.axi_bits // 8
-    banks = np.zeros(BANKS if name == "ddr4" else 0, BANK)
-    banks["page"] = -1
-    bus = np.zeros(1, BUS)
-    timing = _timing(config.clock_hz)
-    bus["read"] = bus["write"] = -timing.refresh_interval
-    bus["refresh"] = timing.refresh_interval
-    if name == "ddr4" and port * config.clock_hz > PEAK:
+    memory = np.zeros(1, MEMORY)
+    if name == "fixed":
+        return memory
+    if port * config.clock_hz > PEAK:
         raise ValueError(
             f"config {config.name}: a port of {config.axi_bits} bits at {config.clock_hz / 1e6:g} MHz "
             f"moves {port * config.clock_hz / 1e9:g} GB/s, DDR4-2400 at most {PEAK / 1e9:g}"
         )
-    return Memory(timing, PAGE_BYTES // port, banks, bus)
+    timing = _timing(config.clock_hz)
+    memory["page_lines"], memory["timing"] = PAGE_BYTES // port, timing
+    memory["banks"]["page"] = -1
+    bus = memory["bus"]
+    bus["read"] = bus["write"] = -timing["refresh_interval"]
+    bus["refresh"] = timing["refresh_interval"]
+    return memory
 
 
-def _timing(clock_hz: float) -> Timing:
+def _timing(clock_hz: float) -> np.ndarray:
     def cycles(ns: float) -> int:
         return ceil(round(ns * clock_hz / 1e9, 6))
 
-    return Timing(
-        rcd=cycles(T_RCD),
-        rp=cycles(T_RP),
-        ras=cycles(T_RAS),
-        rc=cycles(T_RC),
-        read_to_precharge=cycles(T_RTP),
-        write_to_precharge=cycles((CWL + BURST_CLOCKS) * T_CK + T_WR),
-        read_to_write=cycles((CL + BURST_CLOCKS + 2 - CWL) * T_CK),
-        write_to_read=cycles((CWL + BURST_CLOCKS) * T_CK + T_WTR_L),
-        refresh_interval=int(T_REFI * clock_hz / 1e9),
-        refresh=cycles(T_RFC),
-    )
+    values = {
+        "rcd": cycles(T_RCD),
+        "rp": cycles(T_RP),
+        "ras": cycles(T_RAS),
+        "rc": cycles(T_RC),
+        "read_to_precharge": cycles(T_RTP),
+        "write_to_precharge": cycles((CWL + BURST_CLOCKS) * T_CK + T_WR),
+        "read_to_write": cycles((CL + BURST_CLOCKS + 2 - CWL) * T_CK),
+        "write_to_read": cycles((CWL + BURST_CLOCKS) * T_CK + T_WTR_L),
+        "refresh_interval": int(T_REFI * clock_hz / 1e9),
+        "refresh": cycles(T_RFC),
+    }
+    return np.array([tuple(values.values())], np.dtype([(name, "i8") for name in values]))
 
 
 @njit
-def serve(memory: Memory, asked: int, now: int, line: int, lines: int, write: bool) -> int:
+def serve(memory, asked, now, line, lines, write):
     """The cycle that serves the first line of a burst; the others follow, one per cycle.
 
     The burst lies in one page, was asked for in cycle `asked`, and the memory is its own from `now`
     on: until then the bank may be made ready, but no line be served.
     """
-    if len(memory.banks) == 0:
+    if memory.page_lines == 0:
         return now
     page = line // memory.page_lines
     bank = memory.banks[page % BANKS]
-    bus = memory.bus[0]
+    bus = memory.bus
     first = max(now, _open(memory.timing, bank, page, asked), _turned(memory.timing, bus, write))
     while first >= bus.refresh:
         _refresh(memory)
@@ -172,7 +178,7 @@ def _use(timing, bank, page, asked, last, write):
 @njit
 def _refresh(memory):
     """Close all banks when they may be closed, then refresh them."""
-    begin = memory.bus[0].refresh
+    begin = memory.bus.refresh
     for bank in memory.banks:
         if bank.page >= 0:
             begin = max(begin, bank.closable)
@@ -180,4 +186,4 @@ def _refresh(memory):
     for bank in memory.banks:
         bank.page = -1
         bank.openable = done
-    memory.bus[0].refresh += memory.timing.refresh_interval
+    memory.bus.refresh += memory.timing.refresh_interval

@@ -23,7 +23,6 @@ from sparsat.hw.isa.instructions import (
     Opcode,
     Store,
     Update,
-    Vector,
 )
 from sparsat.hw.timing import Pace, array_pace, array_tail
 
@@ -53,8 +52,9 @@ ENGINE = {
 Fields = dict[str, Any]
 
 
-def _table(fields: str) -> np.dtype:
-    return np.dtype([(name, "i8") for name in fields.split()])
+def _table(fields: str, **arrays: int) -> np.dtype:
+    scalars = [(name, "i8") for name in fields.split()]
+    return np.dtype([*scalars, *((name, "i8", (length,)) for name, length in arrays.items())])
 
 
 ROW = _table("engine row wait signal")
@@ -65,33 +65,38 @@ LOAD = _table(
 )
 """Addresses and strides in lines; `cost` cycles of SORE or the transposer per line of values,
 `flush` more after each segment. Both are 0 where lines go straight to the scratchpad."""
-STORE = _table(
+STORE_TABLE = _table(
     CHUNKS + "address outer_stride inner_stride row_bytes rows "
     "d1_count d1_stride d2_count d2_stride d3_count d3_stride"
 )
-UPDATE = _table(
+UPDATE_TABLE = _table(
     "master momentum gradient forward forward_index backward backward_index copies index "
     "taps in_blocks out_blocks blocks square kept block_bytes row_bytes index_bytes elements sort"
 )
 """`square`: blocks of a square of D × D; `kept`: rows of a square's copy for `cols` channels, of
 `row_bytes`, and `index_bytes` where there is an `index`. `elements` and `sort`: cycles of WUVE per
 block and of SORE per square."""
-VECTOR = _table("read write")
-EXEC = _table(
+VECTOR_TABLE = _table("read write")
+EXECUTE = _table(
     CHUNKS + "a_advance b_advance c_advance a_held a_keep b_held b_keep c_held c_keep "
-    "ws chain resume passes tiles slots feed tail"
+    "ws chain resume passes tiles slots feed tail",
+    fresh=len(Pace._fields),
+    resumed=len(Pace._fields),
 )
 """`tiles` and `slots` of a chunk (weight-stationary: of a pass), `feed` cycles that a feeder takes
-for a slot, `tail` from an operation's end until the array is idle."""
+for a slot, `tail` from an operation's end until the array is idle; the `Pace` of operations that start
+from 0, and of resumed ones."""
 
 
 class Decoded(NamedTuple):
-    """The tables, and the array's pace [EXECs, 2]: of operations that start from 0 and resumed."""
+    """The tables, and the instructions' numbers by engine: those of engine e from
+    `queue[queue_start[e]]` on, in order."""
 
     rows: np.ndarray
+    queue: np.ndarray
+    queue_start: np.ndarray
     load: np.ndarray
     execute: np.ndarray
-    pace: np.ndarray
     store: np.ndarray
     update: np.ndarray
     vector: np.ndarray
@@ -107,17 +112,16 @@ def decode(config: SATConfig, program: list[Instruction]) -> Decoded:
         raise ValueError(f"HALT stands at {halts}, it must be the last instruction and only that")
     rows: list[tuple[int, ...]] = []
     kinds: dict[str, list[Fields]] = {name: [] for name in ("load", "execute", *_OTHERS)}
-    paces: list[tuple[Pace, Pace]] = []
     for each in program:
         name, fields = _KINDS[each.OPCODE](config, each)
         rows.append((ENGINE[each.OPCODE], len(kinds.get(name, ())), each.wait, each.signal))
         if name in kinds:
             kinds[name].append(fields)
-        if isinstance(each, Exec):
-            paces.append((_pace(config, each, False), _pace(config, each, True)))
     tables = {name: _rows(_DTYPES[name], kinds[name]) for name in kinds}
-    pace = np.array(paces, np.int64).reshape(-1, 2, len(Pace._fields))
-    return Decoded(rows=np.array(rows, ROW), pace=pace, **tables)
+    table = np.array(rows, ROW)
+    queue = np.argsort(table["engine"], kind="stable")
+    queue_start = np.searchsorted(table["engine"][queue], np.arange(len(Engine)))
+    return Decoded(rows=table, queue=queue, queue_start=queue_start, **tables)
 
 
 def _rows(dtype: np.dtype, fields: list[Fields]) -> np.ndarray:
@@ -152,14 +156,18 @@ def _array(config: SATConfig, op: ArrayOp) -> tuple[Pace, int, int]:
     return array_pace(config, op), array_tail(config, op), op.feed(config)
 
 
-def _pace(config: SATConfig, each: Exec, resumed: bool) -> Pace:
-    return _array(config, array_op(each, resumed=resumed))[0]
-
-
 def _execute(config: SATConfig, each: Exec) -> tuple[str, Fields]:
-    _, tail, feed = _array(config, array_op(each, resumed=False))
+    fresh, tail, feed = _array(config, array_op(each, resumed=False))
+    resumed = _array(config, array_op(each, resumed=True))[0]
     tiles = _tiles(each)
-    derived = {"tiles": tiles, "slots": tiles * each.groups, "feed": feed, "tail": tail}
+    derived = {
+        "tiles": tiles,
+        "slots": tiles * each.groups,
+        "feed": feed,
+        "tail": tail,
+        "fresh": fresh,
+        "resumed": resumed,
+    }
     return "execute", vars(each) | derived
 
 
@@ -216,4 +224,10 @@ _KINDS: dict[Opcode, Callable[..., tuple[str, Fields]]] = {
     Opcode.VECTOR: lambda config, each: ("vector", vars(each)),
 }
 _OTHERS = ("store", "update", "vector")
-_DTYPES = {"load": LOAD, "execute": EXEC, "store": STORE, "update": UPDATE, "vector": VECTOR}
+_DTYPES = {
+    "load": LOAD,
+    "execute": EXECUTE,
+    "store": STORE_TABLE,
+    "update": UPDATE_TABLE,
+    "vector": VECTOR_TABLE,
+}

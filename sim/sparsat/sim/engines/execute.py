@@ -14,7 +14,7 @@ from sparsat.hw.timing import (
     issue,
     next_chunk,
 )
-from sparsat.sim.engines.state import CHUNK, EMPTY, EXEC, give, go_on
+from sparsat.sim.engines.state import CHUNK, EMPTY, EXEC, WAITING, give, go_on
 
 A_FULL, A_FREE = 1 << int(Sem.A_FULL), 1 << int(Sem.A_FREE)
 B_FULL, B_FREE = 1 << int(Sem.B_FULL), 1 << int(Sem.B_FREE)
@@ -23,10 +23,22 @@ ONCE, EVERY = int(Advance.ONCE), int(Advance.EVERY)
 
 
 @njit
-def exec_start(m):
+def exec_popped(m, done):
+    """The instruction came out of the queue."""
+    place, now = m.exec_, m.clock.now
+    place.popped = now
+    record = done[m.engines[EXEC].instruction]
+    idle = max(0, now - place.idle)
+    record.instruction += idle
+    record.fill -= idle
+    go_on(m.engines[EXEC], WAITING, now + DECODE)
+
+
+@njit
+def exec_start(m, done):
     """The instruction has its semaphores."""
-    eng, place, now = m.engines[EXEC], m.execs[0], m.clock[0].now
-    record = m.done[eng.instruction]
+    eng, place, now = m.engines[EXEC], m.exec_, m.clock.now
+    record = done[eng.instruction]
     _charge(record, eng.cause, now - max(place.popped + DECODE, place.idle))
     place.o = place.i = 0
     go_on(eng, CHUNK, now)
@@ -35,7 +47,7 @@ def exec_start(m):
 @njit
 def exec_due(m):
     """Semaphores to take before the chunk."""
-    x, place = _fields(m), m.execs[0]
+    place, x = m.exec_, m.exec_.x
     o, i = place.o, place.i
     mask = A_FULL if _begins(x.a_advance, o, i, x.a_held) else 0
     mask |= B_FULL if _begins(x.b_advance, o, i, x.b_held) else 0
@@ -43,10 +55,11 @@ def exec_due(m):
 
 
 @njit
-def exec_chunk(m):
+def exec_chunk(m, done):
     """The chunk's tokens are taken: all its cycles follow."""
-    eng, place, x, now = m.engines[EXEC], m.execs[0], _fields(m), m.clock[0].now
-    record = m.done[eng.instruction]
+    eng, place, now = m.engines[EXEC], m.exec_, m.clock.now
+    x = place.x
+    record = done[eng.instruction]
     ready = now + x.feed + FEED
     alone = x.ws or x.chain or x.resume
     last = place.o == x.outer - 1 and place.i == x.inner - 1
@@ -76,7 +89,7 @@ def exec_chunk(m):
     if place.pending_c and (alone or last):
         give(m, place.idle, C_FULL, -1)
     if last:
-        give(m, place.idle, m.program.rows[eng.instruction].signal, eng.instruction)
+        give(m, place.idle, eng.signal, eng.instruction)
         go_on(eng, EMPTY, last_slot)
         return
     go_on(eng, CHUNK, issue(pace, chunk, max(x.slots - 1 - FEED_AHEAD, 0)))
@@ -87,13 +100,8 @@ def exec_chunk(m):
 
 
 @njit
-def _fields(m):
-    return m.program.execute[m.program.rows[m.engines[EXEC].instruction].row]
-
-
-@njit
 def _pace(m, resumed):
-    p = m.program.pace[m.program.rows[m.engines[EXEC].instruction].row, 1 if resumed else 0]
+    p = m.exec_.x.resumed if resumed else m.exec_.x.fresh
     return Pace(p[0], p[1], p[2], p[3], p[4], p[5], p[6])
 
 
@@ -132,7 +140,7 @@ def _ends(advance, i, inner, last, keep):
 @njit
 def _release(m, at, last):
     """Give back halves of A and B."""
-    x, i = _fields(m), m.execs[0].i
+    x, i = m.exec_.x, m.exec_.i
     mask = A_FREE if _ends(x.a_advance, i, x.inner, last, x.a_keep) else 0
     mask |= B_FREE if _ends(x.b_advance, i, x.inner, last, x.b_keep) else 0
     if mask:

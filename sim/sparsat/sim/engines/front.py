@@ -9,31 +9,31 @@ from sparsat.sim.memory import LATENCY
 
 
 @njit
-def fetch_start(m):
+def fetch_start(m, rows):
     eng = m.engines[FETCH]
-    eng.run_left = -(-len(m.program.rows) * INSTRUCTION_BYTES // m.line_bytes)
+    eng.run_left = -(-len(rows) * INSTRUCTION_BYTES // m.line_bytes)
     ask(eng, 0)
 
 
 @njit
-def fetch_served(m, first):
+def fetch_served(m, rows, first):
     """A burst's service begins in cycle `first`."""
-    front = m.front[0]
+    front = m.front
     front.first[front.bursts % FETCH_BURSTS] = first
     front.bursts += 1
     _fetch(m)
-    look(m)
+    look(m, rows)
 
 
 @njit
-def dispatch(m):
+def dispatch(m, rows, done):
     """Hand out the next instruction now."""
-    front, now = m.front[0], m.clock[0].now
-    m.done[front.next].entered = now
-    e = m.program.rows[front.next].engine
+    front, now = m.front, m.clock.now
+    done[front.next].entered = now
+    e = rows[front.next].engine
     eng = m.engines[e]
     if e == FETCH:
-        m.done[front.next].start = now
+        done[front.next].start = now
         front.halted = 1
     else:
         eng.entered += 1
@@ -43,19 +43,19 @@ def dispatch(m):
     front.next += 1
     if m.engines[FETCH].asked == NEVER:
         _fetch(m)
-    look(m)
+    look(m, rows)
 
 
 @njit
-def look(m):
+def look(m, rows):
     """Set when the next instruction can go."""
-    front = m.front[0]
+    front = m.front
     front.at = NEVER
     if front.halted:
         return
     last_line = ((front.next + 1) * INSTRUCTION_BYTES - 1) // m.line_bytes
     burst = last_line // BURST
-    e = m.program.rows[front.next].engine
+    e = rows[front.next].engine
     full = e != FETCH and m.engines[e].entered - m.engines[e].popped == QUEUE
     if burst < front.bursts and not full:
         read = front.first[burst % FETCH_BURSTS] + last_line % BURST + 1 + LATENCY
@@ -65,7 +65,7 @@ def look(m):
 @njit
 def _fetch(m):
     """Ask for the next burst if there is one and the buffer has room."""
-    eng, front = m.engines[FETCH], m.front[0]
+    eng, front = m.engines[FETCH], m.front
     line = front.next * INSTRUCTION_BYTES // m.line_bytes
     if eng.run_left and line // BURST + FETCH_BURSTS > front.bursts:
-        ask(eng, m.clock[0].now + 1)
+        ask(eng, m.clock.now + 1)

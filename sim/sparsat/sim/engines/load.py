@@ -29,7 +29,7 @@ def load_due(e):
 def load_start(m, e):
     place = m.loads[e - LOAD_A]
     place.o = place.i = 0
-    go_on(m.engines[e], CHUNK, m.clock[0].now)
+    go_on(m.engines[e], CHUNK, m.clock.now)
 
 
 @njit
@@ -38,20 +38,20 @@ def load_chunk(m, e):
     place = m.loads[e - LOAD_A]
     place.segment, place.index = 0, 0
     _run(m, e)
-    go_on(m.engines[e], BUSY, m.clock[0].now)
-    _ask(m, e, m.clock[0].now + SETUP)
+    go_on(m.engines[e], BUSY, m.clock.now)
+    _ask(m, e, m.clock.now + SETUP)
 
 
 @njit
 def load_served(m, e, end):
     """A burst's service ends in cycle `end`."""
-    eng, place, now = m.engines[e], m.loads[e - LOAD_A], m.clock[0].now
-    fields = _fields(m, e)
+    eng, place, now = m.engines[e], m.loads[e - LOAD_A], m.clock.now
+    x = place.x
     place.last = max(end + LATENCY, place.last)
     if not place.index:
-        place.last += fields.cost * eng.lines
+        place.last += x.cost * eng.lines
         if eng.run_left == 0:
-            place.last += fields.flush
+            place.last += x.flush
     place.passed[place.burst % ROOM] = place.last
     place.burst += 1
     if eng.run_left or _next_run(m, e):
@@ -59,26 +59,21 @@ def load_served(m, e, end):
         return
     give(m, place.last, 1 << FULL[e - LOAD_A], -1)
     place.i += 1
-    if place.i == fields.inner:
+    if place.i == x.inner:
         place.i = 0
         place.o += 1
-    if place.o < fields.outer:
+    if place.o < x.outer:
         go_on(eng, CHUNK, now + 1)
     else:
-        give(m, place.last, m.program.rows[eng.instruction].signal, eng.instruction)
+        give(m, place.last, eng.signal, eng.instruction)
         go_on(eng, EMPTY, now + 1)
-
-
-@njit
-def _fields(m, e):
-    return m.program.load[m.program.rows[m.engines[e].instruction].row]
 
 
 @njit
 def _ask(m, e, at):
     """Ask at the earliest in cycle `at`: where SORE or the transposer is on the way, it has room."""
     place = m.loads[e - LOAD_A]
-    if _fields(m, e).cost and not place.index:
+    if place.x.cost and not place.index:
         at = max(at, place.passed[place.burst % ROOM])
     ask(m.engines[e], at)
 
@@ -86,10 +81,10 @@ def _ask(m, e, at):
 @njit
 def _next_run(m, e):
     """Whether the chunk has one: all segments of values, then all of indices."""
-    place, fields = m.loads[e - LOAD_A], _fields(m, e)
+    place = m.loads[e - LOAD_A]
     place.segment += 1
-    if place.segment == fields.segments:
-        if place.index or fields.index_lines == 0:
+    if place.segment == place.x.segments:
+        if place.index or place.x.index_lines == 0:
             return False
         place.segment, place.index = 0, 1
     _run(m, e)
@@ -98,13 +93,13 @@ def _next_run(m, e):
 
 @njit
 def _run(m, e):
-    eng, place, fields = m.engines[e], m.loads[e - LOAD_A], _fields(m, e)
-    o, i, segment = place.o, place.i, place.segment
+    eng, place = m.engines[e], m.loads[e - LOAD_A]
+    x, o, i, segment = place.x, place.o, place.i, place.segment
     if place.index:
-        outer, inner = o * fields.index_outer_stride, i * fields.index_inner_stride
-        eng.run_line = fields.index_address + outer + inner + segment * fields.index_segment_stride
-        eng.run_left = fields.index_lines
+        outer, inner = o * x.index_outer_stride, i * x.index_inner_stride
+        eng.run_line = x.index_address + outer + inner + segment * x.index_segment_stride
+        eng.run_left = x.index_lines
     else:
-        outer, inner = o * fields.outer_stride, i * fields.inner_stride
-        eng.run_line = fields.address + outer + inner + segment * fields.segment_stride
-        eng.run_left = fields.lines
+        outer, inner = o * x.outer_stride, i * x.inner_stride
+        eng.run_line = x.address + outer + inner + segment * x.segment_stride
+        eng.run_left = x.lines

@@ -5,20 +5,23 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 from numba import njit
 
 from sparsat.hw import timing
-from sparsat.hw.timing import DECODE
 from sparsat.sim import memory as memory_module
-from sparsat.sim.engines.execute import exec_chunk, exec_due, exec_start
+from sparsat.sim.engines.decoded import Decoded
+from sparsat.sim.engines.execute import exec_chunk, exec_due, exec_popped, exec_start
 from sparsat.sim.engines.front import dispatch, fetch_served, fetch_start, look
 from sparsat.sim.engines.load import load_chunk, load_due, load_served, load_start
 from sparsat.sim.engines.state import (
     CHUNK,
+    DONE,
     EMPTY,
     ENGINES,
     EXEC,
     FETCH,
+    LOAD_A,
     LOAD_B,
     NEVER,
     NO_INSTRUCTION,
@@ -26,7 +29,6 @@ from sparsat.sim.engines.state import (
     STORE,
     UPDATE,
     WAITING,
-    Machine,
     deliver,
     go_on,
     take,
@@ -42,9 +44,11 @@ from sparsat.sim.engines.stream import update_served, update_start, vector_serve
 from sparsat.sim.memory import serve
 
 
-def run_machine(m: Machine) -> None:
-    """Run until nothing more happens or a semaphore overflows."""
-    _compiled(_sources())(m)
+def run_machine(state: np.ndarray, program: Decoded) -> np.ndarray:
+    """Run until nothing more happens or a semaphore overflows; what is recorded of instructions."""
+    done = np.zeros(len(program.rows), DONE)
+    _compiled(_sources())(state, program, done)
+    return done
 
 
 def _sources() -> int:
@@ -52,107 +56,114 @@ def _sources() -> int:
 
     Numba's cache looks at one function's own file; this stands for all the others.
     """
-    files = [*Path(__file__).parent.glob("*.py"), Path(memory_module.__file__), Path(timing.__file__)]
+    files = [
+        *Path(__file__).parent.glob("*.py"),
+        Path(memory_module.__file__),
+        Path(timing.__file__),
+    ]
     text = b"".join(path.read_bytes() for path in sorted(files))
     return int.from_bytes(sha256(text).digest()[:7])
 
 
 @cache
-def _compiled(sources: int) -> Callable[[Machine], None]:
+def _compiled(sources: int) -> Callable[..., None]:
     @njit(cache=True)
-    def loop(m):
+    def loop(state, program, done):
         _ = sources  # part of the key under which the compiled code is kept
-        fetch_start(m)
-        clock = m.clock[0]
+        m = state[0]
+        fetch_start(m, program.rows)
+        clock = m.clock
         while clock.overflow < 0:
             clock.now = _next_event(m)
             if clock.now == NEVER:
                 break
-            _step_all(m)
+            _step_all(m, program, done)
 
     return loop
 
 
 @njit
 def _next_event(m):
-    clock = m.clock[0]
+    clock = m.clock
     asked, wake = NEVER, NEVER
     for eng in m.engines:
         asked = min(asked, eng.asked)
         wake = min(wake, eng.wake)
-    return min(min(clock.soonest, wake), min(m.front[0].at, max(asked, clock.free)))
+    return min(min(clock.soonest, wake), min(m.front.at, max(asked, clock.free)))
 
 
 @njit
-def _step_all(m):
+def _step_all(m, program, done):
     """All that happens now."""
-    clock = m.clock[0]
+    clock = m.clock
     given = clock.soonest == clock.now
     if given:
-        deliver(m)
+        deliver(m, done)
     for e in range(ENGINES):
         eng = m.engines[e]
         if eng.wake <= clock.now or (given and eng.missing):
-            _step(m, e)
-    if m.front[0].at <= clock.now:
-        dispatch(m)
+            _step(m, e, program, done)
+    if m.front.at <= clock.now:
+        dispatch(m, program.rows, done)
     if clock.free <= clock.now:
-        _serve_next(m)
+        _serve_next(m, program.rows, done)
 
 
 @njit
-def _step(m, e):
+def _step(m, e, program, done):
     """Take an instruction, its semaphores, a chunk's tokens: whatever can be now."""
-    eng, now = m.engines[e], m.clock[0].now
-    if eng.stage == EMPTY and not _pop(m, e):
+    eng, now = m.engines[e], m.clock.now
+    if eng.stage == EMPTY and not _pop(m, e, program, done):
         return
     if eng.stage == WAITING:
         eng.wake = eng.at
-        if now < eng.at or not take(m, e, m.program.rows[eng.instruction].wait):
+        if now < eng.at or not take(m, e, eng.wait):
             return
-        m.done[eng.instruction].start = now
-        _start(m, e)
+        done[eng.instruction].start = now
+        _start(m, e, program, done)
     if eng.stage == CHUNK and now >= eng.at and take(m, e, _due(m, e)):
-        _chunk(m, e)
+        _chunk(m, e, done)
 
 
 @njit
-def _pop(m, e):
+def _pop(m, e, program, done):
     """Whether the engine could take an instruction from its queue."""
-    eng, now = m.engines[e], m.clock[0].now
+    eng, now = m.engines[e], m.clock.now
     eng.wake = NEVER
     if eng.popped == eng.entered:
         return False
-    instruction = m.queue[m.queue_start[e] + eng.popped]
-    eng.wake = max(eng.at, m.done[instruction].entered + 1)
+    instruction = program.queue[program.queue_start[e] + eng.popped]
+    eng.wake = max(eng.at, done[instruction].entered + 1)
     if now < eng.wake:
         return False
     m.waited[e, NO_INSTRUCTION] += now - eng.at
-    eng.instruction = instruction
+    row = program.rows[instruction]
+    eng.instruction, eng.wait, eng.signal = instruction, row.wait, row.signal
     eng.popped += 1
     go_on(eng, WAITING, now)
     if e == EXEC:
-        place = m.execs[0]
-        idle = max(0, now - place.idle)
-        m.done[instruction].instruction += idle
-        m.done[instruction].fill -= idle
-        place.popped = now
-        go_on(eng, WAITING, now + DECODE)
-    look(m)
+        exec_popped(m, done)
+    look(m, program.rows)
     return True
 
 
 @njit
-def _start(m, e):
+def _start(m, e, program, done):
+    row = program.rows[m.engines[e].instruction].row
     if e <= LOAD_B:
+        m.loads[e - LOAD_A].x = program.load[row]
         load_start(m, e)
     elif e == EXEC:
-        exec_start(m)
+        m.exec_.x = program.execute[row]
+        exec_start(m, done)
     elif e == STORE:
+        m.store.x = program.store[row]
         store_start(m)
     elif e == UPDATE:
+        m.update.x = program.update[row]
         update_start(m)
     else:
+        m.vector.x = program.vector[row]
         vector_start(m)
 
 
@@ -164,42 +175,42 @@ def _due(m, e):
 
 
 @njit
-def _chunk(m, e):
+def _chunk(m, e, done):
     if e <= LOAD_B:
         load_chunk(m, e)
     elif e == EXEC:
-        exec_chunk(m)
+        exec_chunk(m, done)
     else:
         store_chunk(m)
 
 
 @njit
-def _serve_next(m):
+def _serve_next(m, rows, done):
     """Memory is free: serve the next engine in turn that has asked."""
-    clock = m.clock[0]
+    clock = m.clock
     for step in range(1, ENGINES + 1):
         e = (clock.turn + step) % ENGINES
         if m.engines[e].asked <= clock.now:
-            _serve(m, e)
+            _serve(m, e, rows, done)
             return
 
 
 @njit
-def _serve(m, e):
-    clock, eng = m.clock[0], m.engines[e]
+def _serve(m, e, rows, done):
+    clock, eng = m.clock, m.engines[e]
     first = serve(m.memory, eng.asked, clock.now, eng.line, eng.lines, eng.write)
     end = first + eng.lines
     m.waited[e, ON_MEMORY] += first - max(eng.asked, eng.served)
     clock.turn, clock.free = e, end
     eng.served, eng.asked = end, NEVER
     if e != FETCH:
-        record = m.done[store_owner(m) if e == STORE else eng.instruction]
+        record = done[store_owner(m) if e == STORE else eng.instruction]
         if eng.write:
             record.written += eng.lines
         else:
             record.read += eng.lines
     if e == FETCH:
-        fetch_served(m, first)
+        fetch_served(m, rows, first)
     elif e <= LOAD_B:
         load_served(m, e, end)
     elif e == STORE:

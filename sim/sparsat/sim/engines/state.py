@@ -5,16 +5,13 @@ Within a cycle first all semaphores are given that are due, then engines take th
 bring about comes in a later cycle.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.isa.instructions import SEM_MAX, SEM_START, Opcode, Sem
+from sparsat.hw.isa.instructions import SEM_MAX, SEM_START, Sem
 from sparsat.hw.timing import BURST, FETCH_BURSTS, ROOM, UPDATE_AHEAD
-from sparsat.sim.engines.decoded import Decoded
-from sparsat.sim.memory import Memory
+from sparsat.sim.engines.decoded import EXECUTE, LOAD, STORE_TABLE, UPDATE_TABLE, VECTOR_TABLE
 
 NEVER = 1 << 62
 FETCH, LOAD_A, LOAD_B, EXEC, STORE, UPDATE, VECTOR = range(7)
@@ -32,9 +29,14 @@ CAUSES = SEMS + 2
 """Causes of waiting: the semaphores, an empty queue, memory."""
 
 
-def _record(fields: str, **rings: int) -> np.dtype:
+def _record(fields: str, **nested: object) -> np.dtype:
     scalars = [(name, "i8") for name in fields.split()]
-    return np.dtype([*scalars, *((name, "i8", (length,)) for name, length in rings.items())])
+    return np.dtype([*scalars, *((name, *_of(kind)) for name, kind in nested.items())])
+
+
+def _of(kind: object) -> tuple:
+    """A ring of that length, or a record."""
+    return ("i8", (kind,)) if isinstance(kind, int) else (kind,)
 
 
 CLOCK = _record("now free turn gives soonest overflow")
@@ -43,99 +45,80 @@ them; `overflow`: a semaphore over its limit, or -1."""
 GIVE = _record("time mask instruction")
 """One of each semaphore in `mask`, and the end of `instruction` unless that is -1."""
 ENGINE = _record(
-    "stage at wake missing waited cause instruction popped entered "
+    "stage at wake missing cause instruction wait signal popped entered "
     "run_line run_left asked line lines write served"
 )
 """`at`: the earliest cycle of what the stage waits for, `wake`: when to look; `missing`: semaphores
-lacking when last looked, `waited` and `cause`: how long the last ones were waited for and which came
-last (-1: none); `popped`, `entered`: instructions out of and into the queue. `run_line`, `run_left`:
-lines still to ask for; `asked`: since when the burst of `lines` from `line` is (NEVER: none);
-`served`: the end of the engine's last burst."""
+lacking when last looked, `cause`: which of those taken last came last (-1: none had to); `popped`,
+`entered`: instructions out of and into the queue. `run_line`, `run_left`: lines still to ask for;
+`asked`: since when the burst of `lines` from `line` is (NEVER: none); `served`: the end of the
+engine's last burst."""
 FRONT = _record("at next entered halted bursts", first=FETCH_BURSTS)
 """FETCH and dispatcher: `at`: when instruction `next` can go, `entered`: when the last one went;
 `bursts` fetched, and the first cycle of the last ones' service."""
-LOAD = _record("o i segment index burst last", passed=ROOM)
-"""Place in the loops, `burst` number, when the `last` burst passed SORE, when those before did."""
-STORE_ = _record(
+LOADING = _record("o i segment index burst last", passed=ROOM, x=LOAD)
+"""Place in the loops, `burst` number, when the `last` burst passed SORE, when those before did; `x`
+is the instruction, here and below."""
+STORING = _record(
     "o i d1 d2 d3 byte end burst count read_end granted",
     line=ROOM,
     lines=ROOM,
     ready=ROOM,
     owner=ROOM,
+    signal=ROOM,
     last=ROOM,
     drained=ROOM,
+    x=STORE_TABLE,
 )
-"""Place in the loops and in the run (bytes); `count` bursts staged of `burst` in all, each with its
+"""Place in the loops and in the run (bytes); `count` bursts staged, `burst` in all: each with its
 lines, when it was read, its instruction, whether it is that one's last, and when it had drained."""
-UPDATE_ = _record("block run last last_sorted", passed=UPDATE_BLOCKS, sorted=UPDATE_BLOCKS)
-VECTOR_ = _record("read_line read_left write_line write_left")
-EXEC_ = _record("o i free idle pending_c popped")
+UPDATING = _record(
+    "block run last last_sorted", passed=UPDATE_BLOCKS, sorted=UPDATE_BLOCKS, x=UPDATE_TABLE
+)
+"""The step's `block` and `run`; when the last blocks passed WUVE, their squares SORE."""
+STREAMING = _record("read_line read_left write_line write_left", x=VECTOR_TABLE)
+EXECUTING = _record("o i free idle pending_c popped", x=EXECUTE)
 """`free`: earliest issue of the next slot; `idle`: when the array is; `pending_c`: sums of the
 last chunk wait for another one's first slot."""
-INSTRUCTION = _record("entered start end read written busy a b c semaphores instruction fill")
-"""What is recorded of each: see `machine.Timing`."""
+DONE = _record("entered start end read written busy a b c semaphores instruction fill")
+"""What is recorded of each instruction: see `machine.Timing`."""
 
 
-class Machine(NamedTuple):
-    """All of it, fit for numba. Arrays of one element are single records."""
-
-    program: Decoded
-    memory: Memory
-    line_bytes: int
-    queue: np.ndarray
-    queue_start: np.ndarray
-    clock: np.ndarray
-    sems: np.ndarray
-    gives: np.ndarray
-    engines: np.ndarray
-    front: np.ndarray
-    loads: np.ndarray
-    stores: np.ndarray
-    updates: np.ndarray
-    vectors: np.ndarray
-    execs: np.ndarray
-    done: np.ndarray
-    waited: np.ndarray
-
-
-def new_machine(config: SATConfig, program: Decoded, memory: Memory) -> Machine:
-    """The machine at time 0: scratchpads free, nothing fetched."""
-    engine = program.rows["engine"]
-    sems = np.zeros(SEMS, np.int64)
+def new_state(config: SATConfig, memory: np.ndarray) -> np.ndarray:
+    """The machine at time 0, one record: scratchpads free, nothing fetched."""
+    kind = np.dtype(
+        [
+            ("line_bytes", "i8"),
+            ("clock", CLOCK),
+            ("sems", "i8", (SEMS,)),
+            ("gives", GIVE, (GIVES,)),
+            ("engines", ENGINE, (ENGINES,)),
+            ("front", FRONT),
+            ("loads", LOADING, (2,)),
+            ("exec_", EXECUTING),
+            ("store", STORING),
+            ("update", UPDATING),
+            ("vector", STREAMING),
+            ("memory", memory.dtype),
+            ("waited", "i8", (ENGINES, CAUSES)),
+        ]
+    )
+    state = np.zeros(1, kind)
+    state["line_bytes"], state["memory"] = config.line_bytes, memory
     for sem, count in SEM_START.items():
-        sems[sem] = count
-    clock = np.zeros(1, CLOCK)
+        state["sems"][0, sem] = count
+    clock, engines, front = state["clock"], state["engines"], state["front"]
     clock["turn"], clock["soonest"], clock["overflow"] = ENGINES - 1, NEVER, -1
-    engines = np.zeros(ENGINES, ENGINE)
     engines["wake"] = engines["asked"] = NEVER
     engines["cause"] = -1
-    front = np.zeros(1, FRONT)
     front["at"], front["entered"] = NEVER, -1
-    return Machine(
-        program=program,
-        memory=memory,
-        line_bytes=config.line_bytes,
-        queue=np.argsort(engine, kind="stable"),
-        queue_start=np.searchsorted(np.sort(engine), np.arange(ENGINES)),
-        clock=clock,
-        sems=sems,
-        gives=np.zeros(GIVES, GIVE),
-        engines=engines,
-        front=front,
-        loads=np.zeros(2, LOAD),
-        stores=np.zeros(1, STORE_),
-        updates=np.zeros(1, UPDATE_),
-        vectors=np.zeros(1, VECTOR_),
-        execs=np.zeros(1, EXEC_),
-        done=np.full(len(engine), 0, INSTRUCTION),
-        waited=np.zeros((ENGINES, CAUSES), np.int64),
-    )
+    return state
 
 
 @njit
 def give(m, time, mask, instruction):
     """Give the semaphores of `mask` in cycle `time`; `instruction` (or -1) ends then."""
-    clock = m.clock[0]
+    clock = m.clock
     if clock.gives == GIVES:
         raise RuntimeError("more semaphores under way than the machine can hold")
     gift = m.gives[clock.gives]
@@ -145,9 +128,9 @@ def give(m, time, mask, instruction):
 
 
 @njit
-def deliver(m):
+def deliver(m, done):
     """Give all that is due now."""
-    clock = m.clock[0]
+    clock = m.clock
     clock.soonest = NEVER
     index = 0
     while index < clock.gives:
@@ -162,7 +145,7 @@ def deliver(m):
                 if m.sems[s] > SEM_MAX:
                     clock.overflow = s
         if gift.instruction >= 0:
-            m.done[gift.instruction].end = clock.now
+            done[gift.instruction].end = clock.now
         clock.gives -= 1
         last = m.gives[clock.gives]
         gift.time, gift.mask, gift.instruction = last.time, last.mask, last.instruction
@@ -182,10 +165,10 @@ def take(m, e, mask):
         return False
     for s in range(SEMS):
         m.sems[s] -= mask >> s & 1
-    eng.waited, eng.cause = 0, -1
+    eng.cause = -1
     if eng.missing:
-        eng.waited, eng.cause = m.clock[0].now - eng.at, _lowest(eng.missing)
-        m.waited[e, eng.cause] += eng.waited
+        eng.cause = _lowest(eng.missing)
+        m.waited[e, eng.cause] += m.clock.now - eng.at
         eng.missing = 0
     return True
 

@@ -13,16 +13,16 @@ C_FREE = 1 << int(Sem.C_FREE)
 
 @njit
 def store_start(m):
-    place = m.stores[0]
+    place = m.store
     place.o = place.i = 0
     m.engines[STORE].write = 1
-    go_on(m.engines[STORE], CHUNK, m.clock[0].now)
+    go_on(m.engines[STORE], CHUNK, m.clock.now)
 
 
 @njit
 def store_chunk(m):
     """The chunk's token is taken."""
-    place, now = m.stores[0], m.clock[0].now
+    place, now = m.store, m.clock.now
     place.d1 = place.d2 = place.d3 = 0
     place.read_end = now + SETUP
     _run(m)
@@ -33,37 +33,32 @@ def store_chunk(m):
 @njit
 def store_served(m, end):
     """The first staged burst's service ends in cycle `end`."""
-    place = m.stores[0]
+    place = m.store
     slot = (place.burst - place.count) % ROOM
-    owner = place.owner[slot]
     if place.last[slot]:
-        give(m, end + LATENCY, m.program.rows[owner].signal, owner)
+        give(m, end + LATENCY, place.signal[slot], place.owner[slot])
     place.drained[slot] = end
     place.count -= 1
-    place.granted = m.clock[0].now
+    place.granted = m.clock.now
     _read_ahead(m)
 
 
 @njit
 def store_owner(m):
     """The instruction of the first staged burst."""
-    place = m.stores[0]
+    place = m.store
     return place.owner[(place.burst - place.count) % ROOM]
-
-
-@njit
-def _fields(m):
-    return m.program.store[m.program.rows[m.engines[STORE].instruction].row]
 
 
 @njit
 def _read_ahead(m):
     """Read as many bursts as there is room for; ask for the first one."""
-    eng, place = m.engines[STORE], m.stores[0]
+    eng, place = m.engines[STORE], m.store
     while eng.stage == BUSY and place.count < ROOM:
         slot = place.burst % ROOM
         _read(m, slot)
-        place.owner[slot], place.last[slot] = eng.instruction, 0
+        place.owner[slot], place.signal[slot] = eng.instruction, eng.signal
+        place.last[slot] = 0
         place.burst += 1
         place.count += 1
         if place.byte == place.end and not _next_run(m):
@@ -79,8 +74,8 @@ def _read_ahead(m):
 @njit
 def _read(m, slot):
     """Read the rows of the run's next burst."""
-    place = m.stores[0]
-    row_bytes = _fields(m).row_bytes
+    place = m.store
+    row_bytes = place.x.row_bytes
     line = place.byte // m.line_bytes
     cut = min(place.end, (line // BURST + 1) * BURST * m.line_bytes)
     rows = -(-(cut - place.byte) // row_bytes)
@@ -94,15 +89,15 @@ def _read(m, slot):
 @njit
 def _next_run(m):
     """Whether the chunk has one."""
-    place, fields = m.stores[0], _fields(m)
+    place, x = m.store, m.store.x
     place.d1 += 1
-    if place.d1 == fields.d1_count:
+    if place.d1 == x.d1_count:
         place.d1 = 0
         place.d2 += 1
-    if place.d2 == fields.d2_count:
+    if place.d2 == x.d2_count:
         place.d2 = 0
         place.d3 += 1
-    if place.d3 == fields.d3_count:
+    if place.d3 == x.d3_count:
         return False
     _run(m)
     return True
@@ -111,18 +106,18 @@ def _next_run(m):
 @njit
 def _next_chunk(m):
     """Whether the instruction has one."""
-    place, fields = m.stores[0], _fields(m)
+    place, x = m.store, m.store.x
     place.i += 1
-    if place.i == fields.inner:
+    if place.i == x.inner:
         place.i = 0
         place.o += 1
-    return place.o < fields.outer
+    return place.o < x.outer
 
 
 @njit
 def _run(m):
-    place, fields = m.stores[0], _fields(m)
-    chunk = fields.address + place.o * fields.outer_stride + place.i * fields.inner_stride
-    d3, d2, d1 = place.d3 * fields.d3_stride, place.d2 * fields.d2_stride, place.d1 * fields.d1_stride
+    place, x = m.store, m.store.x
+    chunk = x.address + place.o * x.outer_stride + place.i * x.inner_stride
+    d3, d2, d1 = place.d3 * x.d3_stride, place.d2 * x.d2_stride, place.d1 * x.d1_stride
     place.byte = chunk + d3 + d2 + d1
-    place.end = place.byte + fields.rows * fields.row_bytes
+    place.end = place.byte + x.rows * x.row_bytes
