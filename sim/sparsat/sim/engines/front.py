@@ -11,18 +11,19 @@ from sparsat.sim.memory import LATENCY
 @njit
 def fetch_start(m, rows):
     eng = m.engines[FETCH]
+    m.front.engine = rows[0].engine
     eng.run_left = -(-len(rows) * INSTRUCTION_BYTES // m.line_bytes)
     ask(eng, 0)
 
 
 @njit
-def fetch_served(m, rows, first):
+def fetch_served(m, first):
     """A burst's service begins in cycle `first`."""
     front = m.front
     front.first[front.bursts % FETCH_BURSTS] = first
     front.bursts += 1
     _fetch(m)
-    look(m, rows)
+    look(m)
 
 
 @njit
@@ -30,7 +31,7 @@ def dispatch(m, rows, done):
     """Hand out the next instruction now."""
     front, now = m.front, m.clock.now
     done[front.next].entered = now
-    e = rows[front.next].engine
+    e = front.engine
     eng = m.engines[e]
     if e == FETCH:
         done[front.next].start = now
@@ -41,13 +42,15 @@ def dispatch(m, rows, done):
             eng.wake = max(eng.at, now + 1)
     front.entered = now
     front.next += 1
+    if not front.halted:
+        front.engine = rows[front.next].engine
     if m.engines[FETCH].asked == NEVER:
         _fetch(m)
-    look(m, rows)
+    look(m)
 
 
 @njit
-def look(m, rows):
+def look(m):
     """Set when the next instruction can go."""
     front = m.front
     front.at = NEVER
@@ -55,7 +58,7 @@ def look(m, rows):
         return
     last_line = ((front.next + 1) * INSTRUCTION_BYTES - 1) // m.line_bytes
     burst = last_line // BURST
-    e = rows[front.next].engine
+    e = front.engine
     full = e != FETCH and m.engines[e].entered - m.engines[e].popped == QUEUE
     if burst < front.bursts and not full:
         read = front.first[burst % FETCH_BURSTS] + last_line % BURST + 1 + LATENCY

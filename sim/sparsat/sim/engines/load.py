@@ -10,6 +10,7 @@ from sparsat.sim.engines.state import (
     EMPTY,
     LOAD_A,
     ask,
+    finish,
     give,
     go_on,
 )
@@ -57,7 +58,7 @@ def load_served(m, e, end):
     if eng.run_left or _next_run(m, e):
         _ask(m, e, now + 1)
         return
-    give(m, place.last, 1 << FULL[e - LOAD_A], -1)
+    give(m, place.last, 1 << FULL[e - LOAD_A])
     place.i += 1
     if place.i == x.inner:
         place.i = 0
@@ -65,7 +66,7 @@ def load_served(m, e, end):
     if place.o < x.outer:
         go_on(eng, CHUNK, now + 1)
     else:
-        give(m, place.last, eng.signal, eng.instruction)
+        finish(m, e, place.last, eng.signal, eng.instruction)
         go_on(eng, EMPTY, now + 1)
 
 

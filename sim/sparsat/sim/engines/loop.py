@@ -11,7 +11,7 @@ from numba import njit
 from sparsat.hw import timing
 from sparsat.sim import memory as memory_module
 from sparsat.sim.engines.decoded import Decoded
-from sparsat.sim.engines.execute import exec_chunk, exec_due, exec_popped, exec_start
+from sparsat.sim.engines.execute import exec_chunk, exec_due, exec_popped, exec_record, exec_start
 from sparsat.sim.engines.front import dispatch, fetch_served, fetch_start, look
 from sparsat.sim.engines.load import load_chunk, load_due, load_served, load_start
 from sparsat.sim.engines.state import (
@@ -36,7 +36,6 @@ from sparsat.sim.engines.state import (
 from sparsat.sim.engines.store import (
     STORE_DUE,
     store_chunk,
-    store_owner,
     store_served,
     store_start,
 )
@@ -77,7 +76,20 @@ def _compiled(sources: int) -> Callable[..., None]:
             clock.now = _next_event(m)
             if clock.now == NEVER:
                 break
-            _step_all(m, program, done)
+            given = clock.soonest == clock.now
+            if given:
+                deliver(m, done)
+            for e in range(ENGINES):
+                eng = m.engines[e]
+                if eng.wake <= clock.now or (given and eng.missing):
+                    if eng.stage < CHUNK:
+                        _begin(m, e, program, done)
+                    if eng.stage == CHUNK and _chunk(m, e) and e == EXEC and eng.stage == EMPTY:
+                        exec_record(m, done)
+            if m.front.at <= clock.now:
+                dispatch(m, program.rows, done)
+            if clock.free <= clock.now:
+                _serve_next(m)
 
     return loop
 
@@ -93,36 +105,15 @@ def _next_event(m):
 
 
 @njit
-def _step_all(m, program, done):
-    """All that happens now."""
-    clock = m.clock
-    given = clock.soonest == clock.now
-    if given:
-        deliver(m, done)
-    for e in range(ENGINES):
-        eng = m.engines[e]
-        if eng.wake <= clock.now or (given and eng.missing):
-            _step(m, e, program, done)
-    if m.front.at <= clock.now:
-        dispatch(m, program.rows, done)
-    if clock.free <= clock.now:
-        _serve_next(m, program.rows, done)
-
-
-@njit
-def _step(m, e, program, done):
-    """Take an instruction, its semaphores, a chunk's tokens: whatever can be now."""
+def _begin(m, e, program, done):
+    """Take an instruction from the queue and its semaphores, if that can be now."""
     eng, now = m.engines[e], m.clock.now
     if eng.stage == EMPTY and not _pop(m, e, program, done):
         return
-    if eng.stage == WAITING:
-        eng.wake = eng.at
-        if now < eng.at or not take(m, e, eng.wait):
-            return
+    eng.wake = eng.at
+    if now >= eng.at and take(m, e, eng.wait):
         done[eng.instruction].start = now
-        _start(m, e, program, done)
-    if eng.stage == CHUNK and now >= eng.at and take(m, e, _due(m, e)):
-        _chunk(m, e, done)
+        _start(m, e, program)
 
 
 @njit
@@ -142,20 +133,20 @@ def _pop(m, e, program, done):
     eng.popped += 1
     go_on(eng, WAITING, now)
     if e == EXEC:
-        exec_popped(m, done)
-    look(m, program.rows)
+        exec_popped(m)
+    look(m)
     return True
 
 
 @njit
-def _start(m, e, program, done):
+def _start(m, e, program):
     row = program.rows[m.engines[e].instruction].row
     if e <= LOAD_B:
         m.loads[e - LOAD_A].x = program.load[row]
         load_start(m, e)
     elif e == EXEC:
         m.exec_.x = program.execute[row]
-        exec_start(m, done)
+        exec_start(m)
     elif e == STORE:
         m.store.x = program.store[row]
         store_start(m)
@@ -175,42 +166,45 @@ def _due(m, e):
 
 
 @njit
-def _chunk(m, e, done):
+def _chunk(m, e):
+    """Whether a chunk's tokens could be taken now; it has begun then."""
+    eng = m.engines[e]
+    if m.clock.now < eng.at or not take(m, e, _due(m, e)):
+        return False
     if e <= LOAD_B:
         load_chunk(m, e)
     elif e == EXEC:
-        exec_chunk(m, done)
+        exec_chunk(m)
     else:
         store_chunk(m)
+    return True
 
 
 @njit
-def _serve_next(m, rows, done):
+def _serve_next(m):
     """Memory is free: serve the next engine in turn that has asked."""
     clock = m.clock
     for step in range(1, ENGINES + 1):
         e = (clock.turn + step) % ENGINES
         if m.engines[e].asked <= clock.now:
-            _serve(m, e, rows, done)
+            _serve(m, e)
             return
 
 
 @njit
-def _serve(m, e, rows, done):
+def _serve(m, e):
     clock, eng = m.clock, m.engines[e]
     first = serve(m.memory, eng.asked, clock.now, eng.line, eng.lines, eng.write)
     end = first + eng.lines
     m.waited[e, ON_MEMORY] += first - max(eng.asked, eng.served)
     clock.turn, clock.free = e, end
     eng.served, eng.asked = end, NEVER
-    if e != FETCH:
-        record = done[store_owner(m) if e == STORE else eng.instruction]
-        if eng.write:
-            record.written += eng.lines
-        else:
-            record.read += eng.lines
+    if eng.write:
+        eng.written += eng.lines
+    else:
+        eng.read += eng.lines
     if e == FETCH:
-        fetch_served(m, rows, first)
+        fetch_served(m, first)
     elif e <= LOAD_B:
         load_served(m, e, end)
     elif e == STORE:

@@ -42,19 +42,19 @@ def _of(kind: object) -> tuple:
 CLOCK = _record("now free turn gives soonest overflow")
 """`free`: when memory is; `turn`: who had it last; `gives`: gifts under way, `soonest` the first of
 them; `overflow`: a semaphore over its limit, or -1."""
-GIVE = _record("time mask instruction")
-"""One of each semaphore in `mask`, and the end of `instruction` unless that is -1."""
+GIVE = _record("time mask instruction read written")
+"""One of each semaphore in `mask`; the end of `instruction` unless that is -1, and its lines."""
 ENGINE = _record(
     "stage at wake missing cause instruction wait signal popped entered "
-    "run_line run_left asked line lines write served"
+    "run_line run_left asked line lines write served read written"
 )
 """`at`: the earliest cycle of what the stage waits for, `wake`: when to look; `missing`: semaphores
 lacking when last looked, `cause`: which of those taken last came last (-1: none had to); `popped`,
 `entered`: instructions out of and into the queue. `run_line`, `run_left`: lines still to ask for;
 `asked`: since when the burst of `lines` from `line` is (NEVER: none); `served`: the end of the
-engine's last burst."""
-FRONT = _record("at next entered halted bursts", first=FETCH_BURSTS)
-"""FETCH and dispatcher: `at`: when instruction `next` can go, `entered`: when the last one went;
+last burst; `read`, `written`: lines of the instruction so far."""
+FRONT = _record("at next engine entered halted bursts", first=FETCH_BURSTS)
+"""FETCH and dispatcher: `at`: when instruction `next`, for `engine`, can go, `entered`: when the last one went;
 `bursts` fetched, and the first cycle of the last ones' service."""
 LOADING = _record("o i segment index burst last", passed=ROOM, x=LOAD)
 """Place in the loops, `burst` number, when the `last` burst passed SORE, when those before did; `x`
@@ -77,9 +77,10 @@ UPDATING = _record(
 )
 """The step's `block` and `run`; when the last blocks passed WUVE, their squares SORE."""
 STREAMING = _record("read_line read_left write_line write_left", x=VECTOR_TABLE)
-EXECUTING = _record("o i free idle pending_c popped", x=EXECUTE)
+SPENT = _record("busy a b c semaphores instruction fill")
+EXECUTING = _record("o i free idle pending_c popped", x=EXECUTE, spent=SPENT)
 """`free`: earliest issue of the next slot; `idle`: when the array is; `pending_c`: sums of the
-last chunk wait for another one's first slot."""
+last chunk wait for another one's first slot; `spent`: see `machine.Timing`."""
 DONE = _record("entered start end read written busy a b c semaphores instruction fill")
 """What is recorded of each instruction: see `machine.Timing`."""
 
@@ -116,15 +117,24 @@ def new_state(config: SATConfig, memory: np.ndarray) -> np.ndarray:
 
 
 @njit
-def give(m, time, mask, instruction):
-    """Give the semaphores of `mask` in cycle `time`; `instruction` (or -1) ends then."""
+def give(m, time, mask):
+    """Give the semaphores of `mask` in cycle `time`."""
     clock = m.clock
     if clock.gives == GIVES:
         raise RuntimeError("more semaphores under way than the machine can hold")
     gift = m.gives[clock.gives]
-    gift.time, gift.mask, gift.instruction = time, mask, instruction
+    gift.time, gift.mask, gift.instruction = time, mask, -1
     clock.gives += 1
     clock.soonest = min(clock.soonest, time)
+
+
+@njit
+def finish(m, e, time, signal, instruction):
+    """The engine's `instruction` ends in cycle `time`: all its lines have been served."""
+    gift, eng = m.gives[m.clock.gives], m.engines[e]
+    give(m, time, signal)
+    gift.instruction, gift.read, gift.written = instruction, eng.read, eng.written
+    eng.read = eng.written = 0
 
 
 @njit
@@ -145,10 +155,12 @@ def deliver(m, done):
                 if m.sems[s] > SEM_MAX:
                     clock.overflow = s
         if gift.instruction >= 0:
-            done[gift.instruction].end = clock.now
+            record = done[gift.instruction]
+            record.end, record.read, record.written = clock.now, gift.read, gift.written
         clock.gives -= 1
         last = m.gives[clock.gives]
         gift.time, gift.mask, gift.instruction = last.time, last.mask, last.instruction
+        gift.read, gift.written = last.read, last.written
 
 
 @njit

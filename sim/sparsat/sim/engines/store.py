@@ -4,7 +4,7 @@ from numba import njit
 
 from sparsat.hw.isa.instructions import Sem
 from sparsat.hw.timing import BURST, ROOM, SETUP
-from sparsat.sim.engines.state import BUSY, CHUNK, EMPTY, NEVER, STORE, give, go_on
+from sparsat.sim.engines.state import BUSY, CHUNK, EMPTY, NEVER, STORE, finish, give, go_on
 from sparsat.sim.memory import LATENCY
 
 STORE_DUE = 1 << int(Sem.C_FULL)
@@ -36,18 +36,11 @@ def store_served(m, end):
     place = m.store
     slot = (place.burst - place.count) % ROOM
     if place.last[slot]:
-        give(m, end + LATENCY, place.signal[slot], place.owner[slot])
+        finish(m, STORE, end + LATENCY, place.signal[slot], place.owner[slot])
     place.drained[slot] = end
     place.count -= 1
     place.granted = m.clock.now
     _read_ahead(m)
-
-
-@njit
-def store_owner(m):
-    """The instruction of the first staged burst."""
-    place = m.store
-    return place.owner[(place.burst - place.count) % ROOM]
 
 
 @njit
@@ -62,7 +55,7 @@ def _read_ahead(m):
         place.burst += 1
         place.count += 1
         if place.byte == place.end and not _next_run(m):
-            give(m, place.read_end, C_FREE, -1)
+            give(m, place.read_end, C_FREE)
             place.last[slot] = not _next_chunk(m)
             go_on(eng, EMPTY if place.last[slot] else CHUNK, place.read_end)
     if eng.asked == NEVER and place.count:

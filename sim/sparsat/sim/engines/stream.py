@@ -10,7 +10,7 @@ from sparsat.sim.engines.state import (
     UPDATE_BLOCKS,
     VECTOR,
     ask,
-    give,
+    finish,
     go_on,
     run_of_bytes,
 )
@@ -48,7 +48,7 @@ def update_served(m, end):
 def _finish(m, e, at):
     """The instruction ends in cycle `at`, and the next one comes after it."""
     eng = m.engines[e]
-    give(m, at, eng.signal, eng.instruction)
+    finish(m, e, at, eng.signal, eng.instruction)
     go_on(eng, EMPTY, at)
 
 
