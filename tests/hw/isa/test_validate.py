@@ -18,7 +18,7 @@ from sparsat.hw.isa.instructions import (
 )
 from sparsat.hw.isa.validate import check_machine, validate
 
-TINY = preset("tiny")
+TINY = preset("tiny").with_(a_scratch_kib=16, b_scratch_kib=16, c_scratch_kib=16)
 """4 × 4 cells, lines of 64 bytes; halves of 4096 values of A, 1024 rows of B, 512 rows of C."""
 MEMORY = 1 << 16
 LOAD_A = LoadA(

@@ -1,0 +1,1 @@
+"""The machine's engines in numba: `machine` steps them."""

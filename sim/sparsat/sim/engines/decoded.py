@@ -1,0 +1,233 @@
+"""A program as arrays: what the engines need of each instruction, worked out once.
+
+`Decoded.rows` has a row for each instruction; its `row` is the instruction's place in the table of
+its kind.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparsat.hw.array_op import ArrayOp, Dataflow, Order
+from sparsat.hw.config import SATConfig
+from sparsat.hw.isa.instructions import (
+    Exec,
+    Halt,
+    Instruction,
+    LoadA,
+    LoadB,
+    Mode,
+    Opcode,
+    Store,
+    Update,
+)
+from sparsat.hw.timing import Pace, array_pace, array_tail
+
+
+class Engine(IntEnum):
+    """Who runs an instruction; memory serves them in turns in this order. FETCH takes HALT."""
+
+    FETCH = 0
+    LOAD_A = 1
+    LOAD_B = 2
+    EXEC = 3
+    STORE = 4
+    UPDATE = 5
+    VECTOR = 6
+
+
+ENGINE = {
+    Opcode.HALT: Engine.FETCH,
+    Opcode.LOAD_A: Engine.LOAD_A,
+    Opcode.LOAD_B: Engine.LOAD_B,
+    Opcode.EXEC: Engine.EXEC,
+    Opcode.STORE: Engine.STORE,
+    Opcode.UPDATE: Engine.UPDATE,
+    Opcode.VECTOR: Engine.VECTOR,
+}
+
+Fields = dict[str, Any]
+
+
+def _table(fields: str, **arrays: int) -> np.dtype:
+    scalars = [(name, "i8") for name in fields.split()]
+    return np.dtype([*scalars, *((name, "i8", (length,)) for name, length in arrays.items())])
+
+
+ROW = _table("engine row wait signal")
+CHUNKS = "outer inner "
+LOAD = _table(
+    CHUNKS + "address outer_stride inner_stride segments segment_stride lines index_address "
+    "index_outer_stride index_inner_stride index_segment_stride index_lines cost flush"
+)
+"""Addresses and strides in lines; `cost` cycles of SORE or the transposer per line of values,
+`flush` more after each segment. Both are 0 where lines go straight to the scratchpad."""
+STORE_TABLE = _table(
+    CHUNKS + "address outer_stride inner_stride row_bytes rows "
+    "d1_count d1_stride d2_count d2_stride d3_count d3_stride"
+)
+UPDATE_TABLE = _table(
+    "master momentum gradient forward forward_index backward backward_index copies index "
+    "taps in_blocks out_blocks blocks square kept block_bytes row_bytes index_bytes elements sort"
+)
+"""`square`: blocks of a square of D × D; `kept`: rows of a square's copy for `cols` channels, of
+`row_bytes`, and `index_bytes` where there is an `index`. `elements` and `sort`: cycles of WUVE per
+block and of SORE per square."""
+VECTOR_TABLE = _table("read write")
+EXECUTE = _table(
+    CHUNKS + "a_advance b_advance c_advance a_held a_keep b_held b_keep c_held c_keep "
+    "ws chain resume passes tiles slots feed tail",
+    fresh=len(Pace._fields),
+    resumed=len(Pace._fields),
+)
+"""`tiles` and `slots` of a chunk (weight-stationary: of a pass), `feed` cycles that a feeder takes
+for a slot, `tail` from an operation's end until the array is idle; the `Pace` of operations that start
+from 0, and of resumed ones."""
+
+
+class Decoded(NamedTuple):
+    """The tables, and the instructions' numbers by engine: those of engine e from
+    `queue[queue_start[e]]` on, in order."""
+
+    rows: np.ndarray
+    queue: np.ndarray
+    queue_start: np.ndarray
+    load: np.ndarray
+    execute: np.ndarray
+    store: np.ndarray
+    update: np.ndarray
+    vector: np.ndarray
+
+
+def decode(config: SATConfig, program: list[Instruction]) -> Decoded:
+    """The tables of a program that `validate` would pass.
+
+    ValueError where it does not end with its only HALT, or an EXEC does not fit the array.
+    """
+    halts = [index for index, each in enumerate(program) if isinstance(each, Halt)]
+    if halts != [len(program) - 1]:
+        raise ValueError(f"HALT stands at {halts}, it must be the last instruction and only that")
+    rows: list[tuple[int, ...]] = []
+    kinds: dict[str, list[Fields]] = {name: [] for name in ("load", "execute", *_OTHERS)}
+    for each in program:
+        name, fields = _KINDS[each.OPCODE](config, each)
+        rows.append((ENGINE[each.OPCODE], len(kinds.get(name, ())), each.wait, each.signal))
+        if name in kinds:
+            kinds[name].append(fields)
+    tables = {name: _rows(_DTYPES[name], kinds[name]) for name in kinds}
+    table = np.array(rows, ROW)
+    queue = np.argsort(table["engine"], kind="stable")
+    queue_start = np.searchsorted(table["engine"][queue], np.arange(len(Engine)))
+    return Decoded(rows=table, queue=queue, queue_start=queue_start, **tables)
+
+
+def _rows(dtype: np.dtype, fields: list[Fields]) -> np.ndarray:
+    names = dtype.names or ()
+    return np.array([tuple(each[name] for name in names) for each in fields], dtype)
+
+
+def array_op(each: Exec, *, resumed: bool) -> ArrayOp:
+    """One operation of an EXEC: a chunk, or a pass of it where it is weight-stationary."""
+    return ArrayOp(
+        dataflow=Dataflow.WS if each.ws else Dataflow.OS,
+        n=each.n,
+        m=4 << each.log_m,
+        ir=each.ir,
+        is_=each.is_,
+        groups=each.groups,
+        tiles=_tiles(each),
+        a_order=Order(each.a_mn),
+        b_order=Order(each.b_mn),
+        resume=resumed,
+    )
+
+
+def _tiles(each: Exec) -> int:
+    tiles = each.products0 * each.products1 * each.tiles_q
+    return tiles if each.ws else tiles * each.tiles_p
+
+
+@lru_cache(maxsize=4096)
+def _array(config: SATConfig, op: ArrayOp) -> tuple[Pace, int, int]:
+    op.validate(config)
+    return array_pace(config, op), array_tail(config, op), op.feed(config)
+
+
+def _execute(config: SATConfig, each: Exec) -> tuple[str, Fields]:
+    fresh, tail, feed = _array(config, array_op(each, resumed=False))
+    resumed = _array(config, array_op(each, resumed=True))[0]
+    tiles = _tiles(each)
+    derived = {
+        "tiles": tiles,
+        "slots": tiles * each.groups,
+        "feed": feed,
+        "tail": tail,
+        "fresh": fresh,
+        "resumed": resumed,
+    }
+    return "execute", vars(each) | derived
+
+
+def _load_a(config: SATConfig, each: LoadA) -> tuple[str, Fields]:
+    line = config.line_bytes
+    values = ("address", "outer_stride", "inner_stride", "segment_stride")
+    fields = dict.fromkeys(LOAD.names or (), 0) | vars(each)
+    return "load", fields | {name: getattr(each, name) // line for name in values}
+
+
+def _load_b(config: SATConfig, each: LoadB) -> tuple[str, Fields]:
+    line, values = config.line_bytes, config.line_bytes // 2
+    fields = _load_a(config, each)[1]
+    for name in ("index_address", "index_outer_stride", "index_inner_stride"):
+        fields[name] //= line
+    fields["index_segment_stride"] //= line
+    if each.mode == Mode.PRUNE:
+        fields["cost"] = -(-values // config.sore_lanes)
+    if each.mode == Mode.TRANSPOSE:
+        rows = each.lines // each.tokens * values // config.cols
+        fields["cost"] = -(-values // config.cols)
+        fields["flush"] = -each.tokens % config.cols * rows
+    return "load", fields
+
+
+def _store(config: SATConfig, each: Store) -> tuple[str, Fields]:
+    return "store", vars(each) | {"row_bytes": config.cols * (4 if each.wide else 2)}
+
+
+def _update(config: SATConfig, each: Update) -> tuple[str, Fields]:
+    block, m = config.block, 4 << each.log_m
+    square = block // config.cols
+    derived = {
+        "index": int(each.n < m),
+        "blocks": each.in_blocks * each.taps * each.out_blocks * square,
+        "square": square,
+        "kept": block // m * each.n,
+        "block_bytes": block * config.cols * 4,
+        "row_bytes": config.cols * 2,
+        "index_bytes": config.cols // 2,
+        "elements": -(-block * config.cols // config.wuve_lanes),
+        "sort": -(-2 * block * block // config.sore_lanes),
+    }
+    return "update", vars(each) | derived
+
+
+_KINDS: dict[Opcode, Callable[..., tuple[str, Fields]]] = {
+    Opcode.HALT: lambda config, each: ("halt", {}),
+    Opcode.LOAD_A: _load_a,
+    Opcode.LOAD_B: _load_b,
+    Opcode.EXEC: _execute,
+    Opcode.STORE: _store,
+    Opcode.UPDATE: _update,
+    Opcode.VECTOR: lambda config, each: ("vector", vars(each)),
+}
+_OTHERS = ("store", "update", "vector")
+_DTYPES = {
+    "load": LOAD,
+    "execute": EXECUTE,
+    "store": STORE_TABLE,
+    "update": UPDATE_TABLE,
+    "vector": VECTOR_TABLE,
+}

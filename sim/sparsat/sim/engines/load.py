@@ -1,0 +1,106 @@
+"""LOAD_A and LOAD_B: runs of lines into the halves of a scratchpad."""
+
+from numba import njit
+
+from sparsat.hw.isa.instructions import Sem
+from sparsat.hw.timing import ROOM, SETUP
+from sparsat.sim.engines.state import (
+    BUSY,
+    CHUNK,
+    EMPTY,
+    LOAD_A,
+    ask,
+    finish,
+    give,
+    go_on,
+)
+from sparsat.sim.memory import LATENCY
+
+FREE = (int(Sem.A_FREE), int(Sem.B_FREE))
+FULL = (int(Sem.A_FULL), int(Sem.B_FULL))
+
+
+@njit
+def load_due(e):
+    """Semaphores to take before a chunk."""
+    return 1 << FREE[e - LOAD_A]
+
+
+@njit
+def load_start(m, e):
+    place = m.loads[e - LOAD_A]
+    place.o = place.i = 0
+    go_on(m.engines[e], CHUNK, m.clock.now)
+
+
+@njit
+def load_chunk(m, e):
+    """The chunk's token is taken."""
+    place = m.loads[e - LOAD_A]
+    place.segment, place.index = 0, 0
+    _run(m, e)
+    go_on(m.engines[e], BUSY, m.clock.now)
+    _ask(m, e, m.clock.now + SETUP)
+
+
+@njit
+def load_served(m, e, end):
+    """A burst's service ends in cycle `end`."""
+    eng, place, now = m.engines[e], m.loads[e - LOAD_A], m.clock.now
+    x = place.x
+    place.last = max(end + LATENCY, place.last)
+    if not place.index:
+        place.last += x.cost * eng.lines
+        if eng.run_left == 0:
+            place.last += x.flush
+    place.passed[place.burst % ROOM] = place.last
+    place.burst += 1
+    if eng.run_left or _next_run(m, e):
+        _ask(m, e, now + 1)
+        return
+    give(m, place.last, 1 << FULL[e - LOAD_A])
+    place.i += 1
+    if place.i == x.inner:
+        place.i = 0
+        place.o += 1
+    if place.o < x.outer:
+        go_on(eng, CHUNK, now + 1)
+    else:
+        finish(m, e, place.last, eng.signal, eng.instruction)
+        go_on(eng, EMPTY, now + 1)
+
+
+@njit
+def _ask(m, e, at):
+    """Ask at the earliest in cycle `at`: where SORE or the transposer is on the way, it has room."""
+    place = m.loads[e - LOAD_A]
+    if place.x.cost and not place.index:
+        at = max(at, place.passed[place.burst % ROOM])
+    ask(m.engines[e], at)
+
+
+@njit
+def _next_run(m, e):
+    """Whether the chunk has one: all segments of values, then all of indices."""
+    place = m.loads[e - LOAD_A]
+    place.segment += 1
+    if place.segment == place.x.segments:
+        if place.index or place.x.index_lines == 0:
+            return False
+        place.segment, place.index = 0, 1
+    _run(m, e)
+    return True
+
+
+@njit
+def _run(m, e):
+    eng, place = m.engines[e], m.loads[e - LOAD_A]
+    x, o, i, segment = place.x, place.o, place.i, place.segment
+    if place.index:
+        outer, inner = o * x.index_outer_stride, i * x.index_inner_stride
+        eng.run_line = x.index_address + outer + inner + segment * x.index_segment_stride
+        eng.run_left = x.index_lines
+    else:
+        outer, inner = o * x.outer_stride, i * x.inner_stride
+        eng.run_line = x.address + outer + inner + segment * x.segment_stride
+        eng.run_left = x.lines

@@ -1,0 +1,81 @@
+"""The timed machine: in which cycle each instruction of a program begins and ends.
+
+    timing = run(config, program, memory="ddr4")
+    timing.cycles, timing.instructions["end"]
+
+docs/architecture.md says what takes how long. Values are not computed: `functional` does that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsat.hw.config import SATConfig
+from sparsat.hw.isa.instructions import Instruction, Sem
+from sparsat.sim.engines.decoded import Engine, decode
+from sparsat.sim.engines.loop import run_machine
+from sparsat.sim.engines.state import CHUNK, EMPTY, WAITING, new_state
+from sparsat.sim.memory import new_memory
+
+CAUSES = (*(sem.name for sem in Sem), "NO_INSTRUCTION", "MEMORY")
+"""What engines wait for, in the order of `Timing.waited`."""
+
+
+class MachineError(RuntimeError):
+    """The program stopped the machine: a deadlock, or a semaphore over its limit."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a run showed.
+
+    Parameters
+    ----------
+    cycles : int
+        From the start to the end of the last instruction.
+    instructions : np.ndarray
+        Structured, [instructions], all int64. Of each: `entered`, `start`, `end`, the cycles in
+        which it came into its queue, had its semaphores, and ended; `read` and `written`, lines of
+        memory. Of EXECs also where the array's cycles went since the EXEC before was done with it:
+        `busy` (slots times period), `a`, `b`, `c` and `semaphores` (waited for tokens of a
+        scratchpad or the `wait` mask), `instruction` (none was there), `fill` (the rest: sums that
+        must leave first, filling and draining).
+    waited : np.ndarray
+        Cycles that each `Engine` waited for each of `CAUSES`, [engines, causes]. A wait for several
+        semaphores counts for the one that came last.
+    """
+
+    cycles: int
+    instructions: np.ndarray
+    waited: np.ndarray
+
+
+def run(config: SATConfig, program: list[Instruction], memory: str = "fixed") -> Timing:
+    """Run a program that `validate` would pass, on one of `MEMORIES`.
+
+    ValueError for a program or memory that does not fit, MachineError where it cannot go on.
+    """
+    state = new_state(config, new_memory(memory, config))
+    done = run_machine(state, decode(config, program))
+    _raise_if_stopped(state[0], program)
+    done["end"][-1] = max(done["start"][-1], done["end"].max())
+    return Timing(int(done["end"][-1]), done, state["waited"][0])
+
+
+def _raise_if_stopped(state: np.void, program: list[Instruction]) -> None:
+    overflow = int(state["clock"]["overflow"])
+    if overflow >= 0:
+        raise MachineError(f"SEMAPHORE: {Sem(overflow).name} is given more often than it can count")
+    engines = state["engines"]
+    if state["front"]["halted"] and (engines["stage"] == EMPTY).all():
+        return
+    blocked = [
+        f"{Engine(e).name} (instruction {engines['instruction'][e]}) waits for "
+        + " and ".join(sem.name for sem in Sem if engines["missing"][e] >> sem & 1)
+        for e in range(len(engines))
+        if engines["stage"][e] in (WAITING, CHUNK)
+    ]
+    left = int(state["front"]["next"])
+    if left < len(program):
+        blocked.append(f"instruction {left} waits for room in its queue")
+    raise MachineError("DEADLOCK: " + ", ".join(blocked))
