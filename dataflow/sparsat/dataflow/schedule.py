@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from sparsat.dataflow.addresses import Addresses
 from sparsat.dataflow.choose import Plan, choose
 from sparsat.dataflow.ir import Conv, MatMul, Op, Step, Update, Vector
-from sparsat.dataflow.mapping import BOTH, Policy
+from sparsat.dataflow.mapping import BOTH, Mapping, Policy
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.order import Ordering
 from sparsat.dataflow.reduce import ReducePlan
@@ -55,6 +55,10 @@ class Planned:
     @property
     def pattern(self) -> Pattern | None:
         return self.site.pattern
+
+    @property
+    def mapping(self) -> Mapping | None:
+        return self.plan.mapping if self.plan else None
 
 
 @dataclass(frozen=True)

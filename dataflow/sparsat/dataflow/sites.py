@@ -36,6 +36,27 @@ class Site:
         return (self.op.stage == "FF") != transposed
 
     @property
+    def dense_macs(self) -> int:
+        """Products of the operation without pruning; those with spatial padding count."""
+        work = self.op.work
+        if not isinstance(work, Conv):
+            return work.macs if isinstance(work, MatMul) else 0
+        if self.op.stage == "WU" or (self.op.stage == "FF" and not work.transposed):
+            return work.macs
+        taps = sum(
+            nest.images * nest.pixels * nest.y.taps * nest.x.taps for nest in self.nests
+        )
+        return taps * work.ci * work.co // work.groups
+
+    @property
+    def macs(self) -> int:
+        """Products that are left of them."""
+        if self.pattern is None or self.op.stage == "WU":
+            return self.dense_macs
+        n, m = self.pattern
+        return self.dense_macs * n // m
+
+    @property
     def weighted(self) -> bool:
         """B is a weight."""
         return self.weights is not None and self.op.stage != "WU"

@@ -1,8 +1,9 @@
-"""Boards a step can be simulated on: their machine, memory and its size."""
+"""What a step is simulated on: a machine, its memory and the size of that."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparsat.hw.config import SATConfig, preset
+from sparsat.sim.memory import MEMORIES
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,13 @@ class Board:
     config: SATConfig
     memory: str
     capacity: int
+
+    def with_(self, config: str | None, memory: str | None) -> "Board":
+        """The board with another preset or memory, where one is named. ValueError if unknown."""
+        if memory is not None and memory not in MEMORIES:
+            raise ValueError(f"unknown memory {memory!r}: known are {', '.join(MEMORIES)}")
+        chosen = preset(config) if config else self.config
+        return replace(self, config=chosen, memory=memory or self.memory)
 
 
 BOARDS = {

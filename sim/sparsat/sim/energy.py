@@ -1,40 +1,40 @@
 """An estimate of a step's energy: what is counted, times the table below.
 
 The table is of 45 nm logic (Horowitz, "Computing's energy problem", ISSCC 2014, figure 1.1.9), with
-DDR4 at 15 pJ per bit (a device and its interface at 1.2 V; Micron's power calculator gives 12 to 20).
-It is for comparing schedules and patterns: an FPGA takes several times as much in its logic.
+DDR4 at 15 pJ per bit, device and interface. It is for comparing schedules and patterns: an FPGA takes
+several times as much in its logic.
 """
 
-from sparsat.dataflow.schedule import Planned
 from sparsat.hw.config import SATConfig
+from sparsat.hw.isa.instructions import Exec, Instruction
+from sparsat.sim.engines.decoded import array_op
 
 PICOJOULES = {
     "multiply": 1.1,  # FP16
     "add": 0.9,  # FP32
-    "scratchpad byte": 10 / 8,  # 8 KiB SRAM, 64 bits a read
+    "scratchpad byte": 10 / 8,  # 8 KiB of SRAM, 64 bits a read
     "memory byte": 15 * 8.0,
 }
 
 
-def energy_joules(config: SATConfig, plans: list[Planned], dram_bytes: int) -> float:
-    """Multiplications of kept values, operands read from the scratchpads, lines of memory."""
-    macs = sum(planned.slots(config) * _macs_per_slot(config, planned) for planned in plans)
-    operands = sum(planned.slots(config) * _bytes_per_slot(config, planned) for planned in plans)
-    table = PICOJOULES
-    total = macs * (table["multiply"] + table["add"])
-    total += operands * table["scratchpad byte"] + dram_bytes * table["memory byte"]
+def energy_joules(config: SATConfig, program: list[Instruction], dram_bytes: int) -> float:
+    """Of the slots of the array (padding is multiplied too), their operands, and memory."""
+    total = dram_bytes * PICOJOULES["memory byte"]
+    for each in program:
+        if isinstance(each, Exec):
+            total += _slots(each) * _slot_picojoules(config, each)
     return total * 1e-12
 
 
-def _macs_per_slot(config: SATConfig, planned: Planned) -> int:
-    mapping = planned.mapping
-    return config.cells * mapping.n * mapping.ir * mapping.is_ if mapping else 0
+def _slots(each: Exec) -> int:
+    op = array_op(each, resumed=False)
+    return op.tiles * op.groups * each.passes * each.outer * each.inner
 
 
-def _bytes_per_slot(config: SATConfig, planned: Planned) -> float:
-    """A in FP16; B in FP16, sparse with half a byte of index."""
-    mapping = planned.mapping
-    if mapping is None:
-        return 0
-    width = 2 if mapping.n == mapping.m else 2.5
-    return config.rows * mapping.ir * mapping.m * 2 + config.cols * mapping.is_ * mapping.n * width
+def _slot_picojoules(config: SATConfig, each: Exec) -> float:
+    op = array_op(each, resumed=False)
+    macs = config.cells * op.n * op.interleave
+    a_bytes = config.rows * op.ir * op.m * 2
+    b_bytes = config.cols * op.is_ * op.n * (2 if op.dense else 2.5)
+    arithmetic = macs * (PICOJOULES["multiply"] + PICOJOULES["add"])
+    return arithmetic + (a_bytes + b_bytes) * PICOJOULES["scratchpad byte"]

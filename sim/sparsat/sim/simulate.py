@@ -1,11 +1,7 @@
 """A training step on the simulated machine, sparse and dense, and what it shows.
 
-    result = simulate(step, preset("vcu1525"), SCHEDULES["optimal"], (2, 8))
+    result = simulate(step, board("vcu1525"), SCHEDULES["optimal"], (2, 8))
     print(result.to_json())
-
-The cycles of an operation are those from the end of the one before it to its own end, so that they
-add up to the step's. An operation ends when the results that the next one waits for are in memory;
-where the next one waits for none of them, when the array is done with it.
 """
 
 import json
@@ -15,34 +11,18 @@ from typing import Any
 import numpy as np
 
 from sparsat.dataflow.ir import Step, Update, Vector
-from sparsat.dataflow.program import START, Engine, Sem
-from sparsat.dataflow.schedule import Plan, Schedule, Scheduled, schedule_step
+from sparsat.dataflow.schedule import Planned, Schedule, Scheduled, schedule_step
 from sparsat.hw.config import SATConfig
-from sparsat.sim.engine import run
+from sparsat.hw.isa.instructions import Exec, Instruction
+from sparsat.sim.account import Accounts, account, timeline
+from sparsat.sim.boards import Board
+from sparsat.sim.energy import energy_joules
+from sparsat.sim.engines.decoded import array_op
+from sparsat.sim.machine import Timing, run
 
 SCHEMA = 1
-MEMORIES = {"fixed": 60}
-"""Memory models: the latency in cycles of the one there is, which serves a line per cycle."""
 
 Pattern = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Times:
-    """What operations took, an int64 array [ops] each; `start`, `end` are [instructions].
-
-    `cycles` as the module's text defines them, `before` those of them before the array first
-    starts on the operation, `after` those after it was last busy with it, `array` those in which it
-    was busy. `lines` are memory lines moved.
-    """
-
-    cycles: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    array: np.ndarray
-    lines: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,82 +32,92 @@ class Timed:
     config: SATConfig
     pattern: Pattern | None
     scheduled: Scheduled
-    times: Times
+    timing: Timing
+    accounts: Accounts
+
+    @property
+    def plans(self) -> list[Planned]:
+        return self.scheduled.plans
 
     @property
     def cycles(self) -> int:
-        return int(self.times.cycles.sum())
+        return self.timing.cycles
 
     @property
     def gemm_cycles(self) -> int:
         """Cycles of all operations but vector ones: products and updates."""
-        on = [not isinstance(plan.op.work, Vector) for plan in self.scheduled.plans]
-        return int(self.times.cycles[on].sum())
+        on = [not isinstance(planned.op.work, Vector) for planned in self.plans]
+        return int(self.accounts.cycles[on].sum())
 
     def totals(self) -> dict[str, Any]:
         """The whole step in numbers; utilization counts multiplications by kept values only."""
-        cycles, plans = self.cycles, self.scheduled.plans
-        macs = sum(plan.block.macs for plan in plans if plan.block)
-        dense_macs = sum(plan.block.dense_macs for plan in plans if plan.block)
+        cycles = self.cycles
+        macs = sum(planned.site.macs for planned in self.plans)
+        dense_macs = sum(planned.site.dense_macs for planned in self.plans)
         seconds = cycles / self.config.clock_hz
+        dram_bytes = int(self.accounts.lines.sum()) * self.config.line_bytes
         return {
             "cycles": cycles,
             "seconds": seconds,
             "macs": macs,
             "dense_macs": dense_macs,
             "utilization": _ratio(macs, self.config.cells * cycles),
-            "dram_bytes": int(self.times.lines.sum()) * self.config.line_bytes,
+            "dram_bytes": dram_bytes,
             "gflops_effective": _ratio(2e-9 * macs, seconds),
             "gflops_dense_equivalent": _ratio(2e-9 * dense_macs, seconds),
             "gemm_cycles": self.gemm_cycles,
             "gemm_utilization": _ratio(macs, self.config.cells * self.gemm_cycles),
+            "memory_bytes": self.scheduled.memory_bytes,
+            "instructions": len(self.scheduled.program),
+            "energy_joules": energy_joules(self.config, self.scheduled.program, dram_bytes),
         }
 
     def ops(self) -> list[dict[str, Any]]:
         """Every operation in numbers, in the order in which they run."""
-        return [self._op(index, plan) for index, plan in enumerate(self.scheduled.plans)]
+        return [self._op(index, planned) for index, planned in enumerate(self.plans)]
 
-    def _op(self, index: int, plan: Plan) -> dict[str, Any]:
-        cycles, block = int(self.times.cycles[index]), plan.block
-        macs = block.macs if block else 0
+    def _op(self, index: int, planned: Planned) -> dict[str, Any]:
+        cycles, mapping = int(self.accounts.cycles[index]), planned.mapping
+        op, macs, pattern = planned.op, planned.site.macs, planned.pattern
+        product_or_update = mapping or isinstance(op.work, Update)
         return {
-            "name": plan.op.name,
-            "layer": plan.op.layer,
-            "stage": plan.op.stage if block or isinstance(plan.op.work, Update) else "VECTOR",
-            "dataflow": block.mapping.dataflow.name if block else "-",
-            "pattern": f"{plan.pattern[0]}:{plan.pattern[1]}" if plan.pattern else "dense",
-            "interleave": [block.mapping.ir, block.mapping.is_] if block else [1, 1],
+            "name": op.name,
+            "layer": op.layer,
+            "stage": op.stage if product_or_update else "VECTOR",
+            "dataflow": mapping.dataflow.name if mapping else "-",
+            "pattern": f"{pattern[0]}:{pattern[1]}" if pattern else "dense",
+            "interleave": [mapping.ir, mapping.is_] if mapping else [1, 1],
             "cycles": cycles,
             "macs": macs,
             "utilization": _ratio(macs, self.config.cells * cycles),
-            "dram_bytes": int(self.times.lines[index]) * self.config.line_bytes,
+            "dram_bytes": int(self.accounts.lines[index]) * self.config.line_bytes,
             "bound": self.bound(index),
         }
 
     def bound(self, index: int) -> str:
         """What an operation's time is mostly made of.
 
-        `vector`: it runs outside the array; an update is `memory` where moving its lines takes
-        longer than computing them, else `compute`. For products, the largest of: the time the array
-        is busy; `memory`, the time it waits in between; `fill`, the time before it first starts
-        and after it has last ended. The busy time in turn is `drain` where more than half of it are
-        tiles that end only when the sums of the one before have left, `fill` where the cells have
-        slots to compute in less than half of it, and `compute` otherwise.
+        `vector`: it runs outside the array. An update is bound by `memory`. For products, the
+        largest of: `compute`, slots of the array; `memory`, the array's waits for operands and for
+        results to leave; `drain`, tiles that end only when the sums of the one before have left;
+        `fill`, the array's filling, emptying and waiting for operations before.
         """
-        plan, times = self.scheduled.plans[index], self.times
-        lines, cycles = int(times.lines[index]), int(times.cycles[index])
-        if isinstance(plan.op.work, Update):
-            return "memory" if 2 * lines > cycles else "compute"
-        if plan.block is None:
-            return "vector"
-        busy = int(times.array[index])
-        fill = int(times.before[index] + times.after[index])
-        wait = cycles - busy - fill
-        if busy < max(wait, fill):
-            return "memory" if wait >= fill else "fill"
-        if 2 * plan.block.draining > busy:
-            return "drain"
-        return "fill" if 2 * plan.block.slots < busy else "compute"
+        planned, spent = self.plans[index], self.accounts.spent
+        if planned.plan is None:
+            return "memory" if isinstance(planned.op.work, Update) else "vector"
+        drain = int(self.accounts.lost_to_drain[index])
+        parts = {
+            "compute": int(spent["busy"][index]),
+            "memory": sum(int(spent[name][index]) for name in ("a", "b", "c")),
+            "drain": drain,
+            "fill": sum(int(spent[name][index]) for name in ("fill", "semaphores", "instruction"))
+            - drain,
+        }
+        return max(parts, key=lambda name: parts[name])
+
+    def stalls(self) -> dict[str, int]:
+        """Cycles of the array in the whole step by cause, see `Timing`; they add up to its time."""
+        return {name: int(cycles.sum()) for name, cycles in self.accounts.spent.items()}
 
 
 @dataclass(frozen=True)
@@ -142,14 +132,12 @@ class Result:
 
     @property
     def speedup(self) -> float:
-        return self.dense.cycles / self.sparse.cycles
+        return _ratio(self.dense.cycles, self.sparse.cycles) or 1.0
 
     @property
     def gemm_speedup(self) -> float:
         """Of products and updates alone; 1 where there are none."""
-        if not self.sparse.gemm_cycles:
-            return 1.0
-        return self.dense.gemm_cycles / self.sparse.gemm_cycles
+        return _ratio(self.dense.gemm_cycles, self.sparse.gemm_cycles) or 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Schema 1."""
@@ -167,6 +155,7 @@ class Result:
             "dense": self.dense.totals(),
             "speedup_vs_dense": self.speedup,
             "gemm_speedup_vs_dense": self.gemm_speedup,
+            "stalls": self.sparse.stalls(),
             "unmapped": [
                 {"kind": each.kind, "ops": list(each.ops), "share": each.share}
                 for each in self.step.unmapped
@@ -178,70 +167,58 @@ class Result:
         """The same text for the same input, whatever the machine."""
         return json.dumps(self.to_dict(), indent=1) + "\n"
 
+    def report_data(self) -> dict[str, Any]:
+        """What `report.render` takes."""
+        runs = {"sparse": self.sparse, "dense": self.dense}
+        config = self.sparse.config
+        return self.to_dict() | {
+            "dense_ops": self.dense.ops(),
+            "timeline": {
+                name: timeline(timed.scheduled.program, timed.timing)
+                for name, timed in runs.items()
+            },
+            "peaks": {"macs_per_cycle": config.cells, "bytes_per_cycle": config.line_bytes},
+        }
+
 
 def simulate(
-    step: Step,
-    config: SATConfig,
-    schedule: Schedule,
-    pattern: Pattern | None,
-    memory: str = "fixed",
+    step: Step, board: Board, schedule: Schedule, pattern: Pattern | None
 ) -> Result:
     """Schedule and run `step` with weights pruned to `pattern` (n, m), and dense.
 
-    ValueError where a layer or the pattern does not fit the machine.
+    ValueError where a layer, the pattern or the batch does not fit the machine or its memory.
     """
-    if memory not in MEMORIES:
-        raise ValueError(f"unknown memory {memory!r}: known are {', '.join(MEMORIES)}")
-    latency = MEMORIES[memory]
-    dense = simulate_once(step, config, schedule, None, latency)
-    sparse = simulate_once(step, config, schedule, pattern, latency) if pattern else dense
-    return Result(step, schedule, memory, sparse, dense)
+    dense = simulate_once(step, board, schedule, None)
+    sparse = simulate_once(step, board, schedule, pattern) if pattern else dense
+    return Result(step, schedule, board.memory, sparse, dense)
 
 
 def simulate_once(
-    step: Step, config: SATConfig, schedule: Schedule, pattern: Pattern | None, latency: int
+    step: Step, board: Board, schedule: Schedule, pattern: Pattern | None
 ) -> Timed:
-    """One run. The program cannot stop short of its end: that would be a bug here."""
+    """One run."""
+    config = board.config
     scheduled = schedule_step(config, step, schedule, pattern)
-    return Timed(config, pattern, scheduled, _times(scheduled, latency))
+    if scheduled.memory_bytes > board.capacity:
+        needed, there = scheduled.memory_bytes / 2**30, board.capacity / 2**30
+        raise ValueError(
+            f"batch {step.batch} of {step.model} takes {needed:.1f} GiB of memory, "
+            f"{board.name} has {there:.0f}: a smaller batch fits"
+        )
+    timing = run(config, scheduled.program, board.memory)
+    lost = _lost_to_drain(config, scheduled.program, len(scheduled.plans))
+    accounts = account(scheduled.program, scheduled.plans, timing, lost)
+    return Timed(config, pattern, scheduled, timing, accounts)
 
 
-def _times(scheduled: Scheduled, latency: int) -> Times:
-    columns = scheduled.program.arrays()
-    sems = np.zeros(len(Sem), np.int64)
-    for sem, count in START.items():
-        sems[sem] = count
-    names = ("engine", "lines", "cycles", "wait", "signal")
-    start, end = run(*(columns[name] for name in names), sems, latency)
-    if len(end) and end.min() < 0:
-        raise RuntimeError(f"the program stops at instruction {int(np.argmin(end))}")
-    op, count = columns["op"], len(scheduled.plans)
-    on = columns["engine"] == Engine.EXEC
-    end_all, end_array = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    first_array = np.full(count, np.iinfo(np.int64).max)
-    np.maximum.at(end_all, op, end)
-    np.maximum.at(end_array, op[on], end[on])
-    np.minimum.at(first_array, op[on], start[on])
-    joined = np.array([plan.joined for plan in scheduled.plans], bool)
-    ends = np.where(joined, end_array, np.maximum.accumulate(end_all))
-    begins = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-    product = end_array > 0
-    busy = _sums(op[on], (end - start)[on], count)
-    return Times(
-        cycles=ends - begins,
-        before=np.where(product, first_array - begins, 0),
-        after=np.where(product, ends - end_array, 0),
-        array=busy,
-        lines=_sums(op, columns["lines"], count),
-        start=start,
-        end=end,
-    )
-
-
-def _sums(index: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    sums = np.zeros(count, np.int64)
-    np.add.at(sums, index, values)
-    return sums
+def _lost_to_drain(config: SATConfig, program: list[Instruction], count: int) -> np.ndarray:
+    lost = np.zeros(count, np.int64)
+    for each in program:
+        if isinstance(each, Exec) and not each.ws:
+            op = array_op(each, resumed=False)
+            wait = config.rows * op.interleave - op.groups * op.period(config)
+            lost[each.op] += max(wait, 0) * op.tiles * each.outer * each.inner
+    return lost
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -24,7 +24,7 @@ from sparsat.hw.isa.instructions import (
     Store,
     Update,
 )
-from sparsat.hw.timing import Pace, array_pace, array_tail
+from sparsat.hw.timing import Pace, array_pace, array_release, array_tail
 
 
 class Engine(IntEnum):
@@ -79,12 +79,12 @@ block and of SORE per square."""
 VECTOR_TABLE = _table("read write")
 EXECUTE = _table(
     CHUNKS + "a_advance b_advance c_advance a_held a_keep b_held b_keep c_held c_keep "
-    "ws chain resume passes tiles slots feed tail",
+    "ws chain resume passes tiles slots feed release tail",
     fresh=len(Pace._fields),
     resumed=len(Pace._fields),
 )
 """`tiles` and `slots` of a chunk (weight-stationary: of a pass), `feed` cycles that a feeder takes
-for a slot, `tail` from an operation's end until the array is idle; the `Pace` of operations that start
+for a first slot, `release` cycles until halves are given back, `tail` from an operation's end until the array is idle; the `Pace` of operations that start
 from 0, and of resumed ones."""
 
 
@@ -142,6 +142,7 @@ def array_op(each: Exec, *, resumed: bool) -> ArrayOp:
         a_order=Order(each.a_mn),
         b_order=Order(each.b_mn),
         resume=resumed,
+        least_period=each.least_period,
     )
 
 
@@ -151,19 +152,21 @@ def _tiles(each: Exec) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _array(config: SATConfig, op: ArrayOp) -> tuple[Pace, int, int]:
+def _array(config: SATConfig, op: ArrayOp) -> tuple[Pace, int, int, int]:
     op.validate(config)
-    return array_pace(config, op), array_tail(config, op), op.feed(config)
+    release, tail = array_release(config, op), array_tail(config, op)
+    return array_pace(config, op), op.feed(config), release, tail
 
 
 def _execute(config: SATConfig, each: Exec) -> tuple[str, Fields]:
-    fresh, tail, feed = _array(config, array_op(each, resumed=False))
+    fresh, feed, release, tail = _array(config, array_op(each, resumed=False))
     resumed = _array(config, array_op(each, resumed=True))[0]
     tiles = _tiles(each)
     derived = {
         "tiles": tiles,
         "slots": tiles * each.groups,
         "feed": feed,
+        "release": release,
         "tail": tail,
         "fresh": fresh,
         "resumed": resumed,

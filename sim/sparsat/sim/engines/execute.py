@@ -7,7 +7,6 @@ from sparsat.hw.timing import (
     DECODE,
     FEED,
     FEED_AHEAD,
-    RELEASE,
     Pace,
     end,
     first_chunk,
@@ -63,7 +62,8 @@ def exec_chunk(m):
     last = place.o == x.outer - 1 and place.i == x.inner - 1
     passes = x.passes if x.ws else 1
     began = place.idle
-    pace = _pace(m, x.resume or (x.chain and place.i > 0))
+    fresh = (place.o == 0 and place.i == 0) or _begins(x.c_advance, place.o, place.i, x.c_held)
+    pace = _pace(m, x.resume or (x.chain and not fresh))
     if alone or (place.o == 0 and place.i == 0):
         _charge(place.spent, eng.cause, now - max(eng.at, place.idle))
         chunk = first_chunk(pace, max(now, place.idle), ready)
@@ -82,7 +82,7 @@ def exec_chunk(m):
     place.spent.fill += place.idle - began - passes * x.slots * pace.period
     place.free = issue(pace, chunk, x.slots)
     last_slot = issue(pace, chunk, x.slots - 1)
-    _release(m, place.idle if x.ws else last_slot + RELEASE, last)
+    _release(m, place.idle if x.ws else last_slot + x.release, last)
     place.pending_c = _ends(x.c_advance, place.i, x.inner, last, x.c_keep)
     if place.pending_c and (alone or last):
         give(m, place.idle, C_FULL)
