@@ -2,25 +2,160 @@
 
 import random
 
-import numpy as np
 import pytest
 
 from random_programs import random_program
-from slow_machine import SlowMachine
+from slow_machine import run_slowly
 from sparsat.hw.config import preset
-from sparsat.sim.machine import run
+from sparsat.hw.isa.instructions import (
+    SEM_MAX,
+    Exec,
+    Halt,
+    LoadA,
+    LoadB,
+    Sem,
+    Store,
+    Update,
+    Vector,
+)
+from sparsat.sim.engines.decoded import Engine
+from sparsat.sim.machine import CAUSES, MachineError, run
 
 TINY = preset("tiny")
 WIDE = preset("small").with_(name="wide", channels=2, wuve_lanes=2)
 CASES = [("fixed", TINY, 150), ("fixed", WIDE, 100), ("ddr4", TINY, 30), ("ddr4", WIDE, 20)]
+ARRAY = ("busy", "a", "b", "c", "semaphores", "instruction", "fill")
 
 
-@pytest.mark.parametrize(("memory", "config", "count"), CASES, ids=lambda each: str(getattr(each, "name", each)))
-def test_equals_the_machine_stepped_cycle_by_cycle(memory, config, count):
+def some_programs(memory, config, count):
     for number in range(count):
-        program = random_program(random.Random(f"{memory} {config.name} {number}"), config)
+        yield random_program(random.Random(f"{memory} {config.name} {number}"), config)
+
+
+@pytest.mark.parametrize(("memory", "config", "count"), CASES)
+def test_equals_the_machine_stepped_cycle_by_cycle(memory, config, count):
+    for number, program in enumerate(some_programs(memory, config, count)):
         found = run(config, program, memory).instructions
-        slow = SlowMachine(config, program, memory).run()
+        slow = run_slowly(config, program, memory)
         for field in ("entered", "start", "end", "read", "written"):
             expected = [getattr(each, field) for each in slow]
             assert found[field].tolist() == expected, (number, field, program)
+
+
+@pytest.mark.parametrize("memory", ["fixed", "ddr4"])
+def test_lines_are_those_of_the_instructions_and_memory_serves_one_per_cycle(memory):
+    for program in some_programs(memory, TINY, 60):
+        timing = run(TINY, program, memory)
+        lines = timing.instructions["read"] + timing.instructions["written"]
+        for each, count in zip(program, lines, strict=True):
+            if isinstance(each, LoadA):
+                segments = each.outer * each.inner * each.segments
+                index = each.index_lines if isinstance(each, LoadB) else 0
+                assert count == segments * (each.lines + index)
+            if isinstance(each, Vector):
+                assert count == each.read + each.write
+        assert lines.sum() + len(program) * 4 <= timing.cycles
+
+
+def test_all_cycles_of_the_array_are_accounted_for():
+    spent = dict.fromkeys(ARRAY, 0)
+    for program in some_programs("fixed", TINY, 60):
+        timing = run(TINY, program)
+        for field in ARRAY:
+            assert (timing.instructions[field] >= 0).all()
+            spent[field] += int(timing.instructions[field].sum())
+        last = max(i for i, each in enumerate(program) if isinstance(each, Exec))
+        assert (
+            sum(timing.instructions[field].sum() for field in ARRAY)
+            == (timing.instructions["end"][last])
+        )
+        assert (timing.waited >= 0).all()
+    assert min(spent.values()) > 0
+
+
+def one_gemm(**fields) -> list:
+    """An operation of 4 chunks of A and C and one of B."""
+    return [
+        LoadA(outer=4, outer_stride=64 * 64, lines=64),
+        LoadB(lines=2, **fields),
+        Exec(n=4, log_m=0, ir=2, is_=4, outer=4, a_advance=2, c_advance=2, groups=400),
+        Store(outer=4, outer_stride=64 * 64, rows=8),
+        Halt(),
+    ]
+
+
+def test_times_by_hand():
+    """Fetching 20 lines takes 20 + 60 cycles, the fourth line arrives after 64."""
+    seen = run(TINY, one_gemm()).instructions
+    assert seen["entered"].tolist() == [68, 72, 76, 80, 84]
+    assert seen["start"].tolist() == [69, 73, 76 + 1 + 8, 81, 84]
+    # LOAD_A asks in cycle 73, LOAD_B in 77: 64 lines of A go before its 2, then latency.
+    assert seen["end"][1] == 73 + 64 + 2 + 60
+    assert seen["busy"][2] == 4 * 400 * 4 * 8
+    assert seen["end"][4] == seen["end"].max() == seen["end"][3]
+
+
+def test_a_stream_that_always_hits_runs_at_a_line_per_cycle_but_for_refresh():
+    card, lines = preset("vcu1525"), 1_000_000
+    fixed = run(card, [Vector(read=lines), Halt()]).cycles
+    assert lines < fixed < lines + 300
+    cycles = run(card, [Vector(read=lines), Halt()], "ddr4").cycles
+    refreshes = cycles // 2340
+    # Each costs closing, 350 ns, opening, and up to 7 cycles until the last burst allows closing.
+    assert 5 + 105 + 5 <= (cycles - fixed) / refreshes <= 5 + 105 + 5 + 7
+
+
+def test_reading_what_lies_in_one_bank_is_slow():
+    """Lines 16 pages apart: each closes the page of the one before."""
+    card = preset("vcu1525")
+    far = 16 * 8192 * 4
+    gemm = Exec(n=4, ir=2, is_=4, a_advance=0, b_held=1, c_held=1, groups=1)
+    near, apart = (
+        run(card, [LoadA(segments=100, segment_stride=s, lines=1), gemm, Halt()], "ddr4")
+        for s in (card.line_bytes, far)
+    )
+    assert apart.instructions["end"][0] - near.instructions["end"][0] >= 99 * (14 - 1)
+
+
+def test_what_engines_wait_for_is_named():
+    waited = run(TINY, one_gemm()).waited
+    longest = {engine: CAUSES[int(waited[engine].argmax())] for engine in Engine}
+    assert longest[Engine.LOAD_A] == "A_FREE"
+    assert longest[Engine.STORE] == "C_FULL"
+    assert waited[Engine.EXEC, Sem.B_FULL] > 0
+
+
+def test_a_deadlock_names_who_waits_for_what():
+    program = one_gemm()
+    del program[1]
+    with pytest.raises(MachineError) as caught:
+        run(TINY, program)
+    assert str(caught.value) == (
+        "DEADLOCK: LOAD_A (instruction 0) waits for A_FREE, "
+        "EXEC (instruction 1) waits for B_FULL, STORE (instruction 2) waits for C_FULL"
+    )
+
+
+def test_a_full_queue_is_named_in_a_deadlock():
+    stuck = [Vector(wait=1 << Sem.STORE_TO_VECTOR)] * 10
+    with pytest.raises(MachineError, match="instruction 9 finds the queue of VECTOR full"):
+        run(TINY, [*stuck, Halt()])
+
+
+def test_a_semaphore_that_overflows_is_named():
+    gives = Vector(signal=1 << Sem.VECTOR_TO_STORE)
+    assert run(TINY, [gives] * SEM_MAX + [Halt()]).cycles > 0
+    with pytest.raises(MachineError, match="SEMAPHORE: VECTOR_TO_STORE"):
+        run(TINY, [gives] * (SEM_MAX + 1) + [Halt()])
+
+
+@pytest.mark.parametrize("program", [[], [Vector()], [Halt(), Halt()], [Halt(), Vector()]])
+def test_halt_stands_once_at_the_end(program):
+    with pytest.raises(ValueError, match="must be the last instruction and only that"):
+        run(TINY, program)
+
+
+def test_what_never_ends_its_loops_is_refused():
+    for each in (LoadA(), Store(), Update(in_blocks=0), Exec(n=2, ir=1, is_=1, groups=1, inner=0)):
+        with pytest.raises(ValueError, match="must be at least 1"):
+            run(TINY, [each, Halt()])

@@ -1,5 +1,5 @@
-"""Random programs that any machine can run to their end: operations of LOAD_A, LOAD_B, EXEC and STORE
-with halves that add up, and UPDATE and VECTOR among them."""
+"""Random programs that a machine can run to their end: operations of LOAD_A, LOAD_B, EXEC, STORE
+whose halves add up, and UPDATE and VECTOR among them."""
 
 import random
 from dataclasses import replace
@@ -26,7 +26,7 @@ SPACE = 1 << 14
 def random_program(rng: random.Random, config: SATConfig) -> list[Instruction]:
     program: list[Instruction] = []
     held = {"a": 0, "b": 0, "c": 0}
-    operations = rng.randint(1, 4)
+    operations = rng.choice([1, 2, 2, 3, 3, 4, 10])
     for number in range(operations):
         keep = {name: int(number < operations - 1 and rng.random() < 0.2) for name in held}
         group = _operation(rng, config, held, keep)
@@ -83,7 +83,9 @@ def _order(rng: random.Random, program: list[Instruction], group: list[Instructi
         (Store, Vector, Sem.STORE_TO_VECTOR),
         (Vector, LoadA, Sem.VECTOR_TO_LOAD_A),
         (Vector, LoadB, Sem.VECTOR_TO_LOAD_B),
+        (Vector, Exec, Sem.VECTOR_TO_STORE),
         (LoadA, Store, Sem.LOAD_A_TO_STORE),
+        (Exec, Vector, Sem.LOAD_A_TO_VECTOR),
     ]
     for giver, taker, sem in pairs:
         if rng.random() < 0.5:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from sparsat.hw.config import SATConfig
 
-# ACTIVATE to READ or WRITE, PRECHARGE to ACTIVATE (14.16 ns), ACTIVATE to PRECHARGE (32 ns), ACTIVATE
-# to ACTIVATE (46.16 ns), READ and WRITE to PRECHARGE (7.5 ns; 16 clocks and 15 ns).
+# ACTIVATE to READ or WRITE, PRECHARGE to ACTIVATE (14.16 ns), ACTIVATE to PRECHARGE (32 ns),
+# ACTIVATE to ACTIVATE (46.16 ns), READ and WRITE to PRECHARGE (7.5 ns; 16 clocks and 15 ns).
 RCD, RP, RAS, RC, RTP, WTP = 5, 5, 10, 14, 3, 9
 # READ to WRITE (11 clocks), WRITE to READ (16 clocks and 7.5 ns); every 7.8 µs 350 ns of refresh.
 RTW, WTR, REFI, RFC = 3, 7, 2340, 105

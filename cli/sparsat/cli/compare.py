@@ -27,7 +27,11 @@ def compare(
     patterns: Annotated[str, typer.Option(metavar="N:M,N:M", help="Or dense.")] = "2:8",
     configs: Annotated[str, typer.Option(metavar="A,B", help="Presets.")] = "vcu1525",
     batch: Annotated[int, typer.Option(help="Examples in a step.")] = 512,
-    memory: Annotated[str, typer.Option(help="fixed: a latency, then a line per cycle.")] = "fixed",
+    board: Annotated[str, typer.Option(help="Memory and its size.")] = "vcu1525",
+    memory: Annotated[
+        str | None, typer.Option(help="Another memory: ddr4, or fixed (a line per cycle).")
+    ] = None,
+    layers: Annotated[bool, typer.Option(help="Show the cycles of every layer, too.")] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all results, without operations.")
     ] = None,
@@ -40,20 +44,20 @@ def compare(
 
         from sparsat.cli import requests, tables
         from sparsat.cli.files import check_writable, whole_file
-        from sparsat.hw.config import preset
+        from sparsat.sim.boards import board as board_of
         from sparsat.sim.simulate import SCHEMA, simulate
 
-        machines = [preset(name) for name in requests.names_of("--configs", configs)]
+        place = board_of(board)
+        machines = [place.with_(c, memory) for c in requests.names_of("--configs", configs)]
         wanted = [requests.pattern_of(text) for text in requests.names_of("--patterns", patterns)]
         policies = [requests.schedule_of(x) for x in requests.names_of("--schedules", schedules)]
-        kind = requests.memory_of(memory)
         check_writable(json)
         step = requests.step_of(model, batch)
         results = []
         with Console(stderr=True).status("Simulating") as status:
             for machine, pattern, policy in product(machines, wanted, policies):
-                status.update(f"Simulating {machine.name}, {policy.name}")
-                results.append(simulate(step, machine, policy, pattern, kind))
+                status.update(f"Simulating {machine.config.name}, {policy.name}")
+                results.append(simulate(step, machine, policy, pattern))
         if json:
             shown = [result.to_dict() for result in results]
             for each in shown:
@@ -61,3 +65,5 @@ def compare(
             with whole_file(json) as file:
                 file.write(dumps({"schema": SCHEMA, "results": shown}, indent=1) + "\n")
         tables.print_comparison(results)
+        if layers:
+            tables.print_layers(results)

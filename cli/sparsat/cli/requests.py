@@ -5,7 +5,7 @@ import re
 from sparsat.dataflow.ir import Step
 from sparsat.dataflow.schedule import SCHEDULES, Schedule
 from sparsat.hw.config import GROUP_SIZES
-from sparsat.sim.simulate import MEMORIES, Pattern
+from sparsat.sim.simulate import Pattern
 
 
 def pattern_of(text: str) -> Pattern | None:
@@ -25,12 +25,6 @@ def schedule_of(text: str) -> Schedule:
     if text not in SCHEDULES:
         raise ValueError(f"unknown schedule {text!r}: known are {', '.join(SCHEDULES)}")
     return SCHEDULES[text]
-
-
-def memory_of(text: str) -> str:
-    if text not in MEMORIES:
-        raise ValueError(f"unknown memory {text!r}: known are {', '.join(MEMORIES)}")
-    return text
 
 
 def names_of(option: str, text: str) -> list[str]:

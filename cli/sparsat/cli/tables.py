@@ -66,6 +66,27 @@ def print_comparison(results: list[Result]) -> None:
     console.print("Utilisation of GEMMs and updates; speedups over the same with dense weights.")
 
 
+def print_layers(results: list[Result]) -> None:
+    """Cycles of every layer (all its stages but vector operations) in each result, side by side."""
+    table = Table(title="Cycles of GEMMs and updates by layer", title_justify="left")
+    table.add_column("layer", overflow="fold")
+    columns = [_by_layer(result) for result in results]
+    for result in results:
+        names = (result.sparse.config.name, _pattern(result.sparse), result.schedule.name)
+        table.add_column(" ".join(names), justify="right")
+    for layer in columns[0]:
+        table.add_row(layer, *(f"{column[layer]:,}" for column in columns))
+    _console().print(table)
+
+
+def _by_layer(result: Result) -> dict[str, int]:
+    cycles: dict[str, int] = {}
+    for op in result.sparse.ops():
+        if op["stage"] != "VECTOR":
+            cycles[op["layer"]] = cycles.get(op["layer"], 0) + op["cycles"]
+    return cycles
+
+
 def _totals(result: Result) -> Table:
     table = Table()
     for number, name in enumerate(("total", _pattern(result.sparse), "dense", "speedup")):
@@ -86,7 +107,16 @@ def _totals(result: Result) -> Table:
         table.add_row(name, f"{one[key]:.1%}", f"{other[key]:.1%}", "")
     giga = [f"{each['dram_bytes'] / 1e9:,.2f} GB" for each in (one, other)]
     table.add_row("memory traffic", *giga, "")
+    room = [f"{each['memory_bytes'] / 2**30:,.2f} GiB" for each in (one, other)]
+    table.add_row("memory taken", *room, "")
+    joules = [f"{each['energy_joules']:,.2f} J" for each in (one, other)]
+    ratio = _ratio(other["energy_joules"], one["energy_joules"])
+    table.add_row("energy (45 nm estimate)", *joules, f"{ratio:.3f}×")
     return table
+
+
+def _ratio(one: float, other: float) -> float:
+    return one / other if other else 1.0
 
 
 def _cells(op: dict[str, Any], total: int) -> list[str]:

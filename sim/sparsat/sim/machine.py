@@ -57,12 +57,12 @@ def run(config: SATConfig, program: list[Instruction], memory: str = "fixed") ->
     """
     state = new_state(config, new_memory(memory, config))
     done = run_machine(state, decode(config, program))
-    _raise_if_stopped(state[0], program)
+    _raise_if_stopped(state[0])
     done["end"][-1] = max(done["start"][-1], done["end"].max())
-    return Timing(int(done["end"][-1]), done, state["waited"][0])
+    return Timing(int(done["end"][-1]), done, state["waited"]["cycles"][0])
 
 
-def _raise_if_stopped(state: np.void, program: list[Instruction]) -> None:
+def _raise_if_stopped(state: np.void) -> None:
     overflow = int(state["clock"]["overflow"])
     if overflow >= 0:
         raise MachineError(f"SEMAPHORE: {Sem(overflow).name} is given more often than it can count")
@@ -75,7 +75,8 @@ def _raise_if_stopped(state: np.void, program: list[Instruction]) -> None:
         for e in range(len(engines))
         if engines["stage"][e] in (WAITING, CHUNK)
     ]
-    left = int(state["front"]["next"])
-    if left < len(program):
-        blocked.append(f"instruction {left} waits for room in its queue")
+    front = state["front"]
+    if not front["halted"]:
+        queue = Engine(front["engine"]).name
+        blocked.append(f"instruction {front['next']} finds the queue of {queue} full")
     raise MachineError("DEADLOCK: " + ", ".join(blocked))

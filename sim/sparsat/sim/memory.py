@@ -4,10 +4,10 @@
     first = serve(memory, asked, now, line, lines, write)
 
 `fixed` serves one line per cycle and nothing else. `ddr4` has, behind each port, the banks of one
-rank of DDR4-2400 with pages left open, and serves one line per cycle at best. A line's address gives,
-from the bottom, its place in the page, the bank, the row: so a stream of lines goes through all
-banks before it comes back to one, and opens the next page while it uses this one. Bank groups are
-not modelled: controllers spread neighbouring lines over them, so that the longer tCCD_L never shows.
+rank of DDR4-2400 with pages left open, and serves one line per cycle at best. From the bottom, an
+address gives the place in the page, the bank, the row: so a stream goes through all banks before it
+comes back to one, and two streams rarely meet in one. Bank groups are not modelled: controllers
+spread neighbouring lines over them, so that the longer tCCD_L never shows.
 """
 
 from math import ceil
@@ -16,9 +16,10 @@ import numpy as np
 from numba import njit
 
 from sparsat.hw.config import SATConfig
+from sparsat.sim.records import record
 
 LATENCY = 60
-"""Cycles from the end of a burst's service until a read's lines have arrived, a write's are safe."""
+"""Cycles from the end of a burst's service until its lines have arrived, or are safe."""
 MEMORIES = ("fixed", "ddr4")
 
 BANKS = 16
@@ -27,8 +28,8 @@ PAGE_BYTES = 8192
 PEAK = 19.2e9
 """Bytes per second of one port: 64 bits at 2400 MT/s."""
 
-# Micron, "8Gb: x4, x8, x16 DDR4 SDRAM" (MT40A2G4), speed grade -083 (DDR4-2400, 17-17-17), 1x refresh.
-# In ns; what the data sheet gives in clocks is in clocks of 1/1.2 ns.
+# Micron, data sheet "8Gb: x4, x8, x16 DDR4 SDRAM", MT40A2G4-083 (DDR4-2400, 17-17-17), in ns and
+# clocks of 1/1.2 ns; refresh at normal temperature.
 T_CK = 1 / 1.2
 CL, CWL, BURST_CLOCKS = 17, 12, 4
 T_RCD = 14.16
@@ -42,42 +43,25 @@ T_REFI = 7800.0
 T_RFC = 350.0
 
 
-TIMING = np.dtype(
-    [
-        (name, "i8")
-        for name in [
-            "rcd",
-            "rp",
-            "ras",
-            "rc",
-            "read_to_precharge",
-            "write_to_precharge",
-            "read_to_write",
-            "write_to_read",
-            "refresh_interval",
-            "refresh",
-        ]
-    ]
+TIMING = record(
+    "rcd rp ras rc read_to_precharge write_to_precharge read_to_write write_to_read "
+    "refresh_interval refresh"
 )
 """In cycles of the machine. Those of commands count from the cycle that serves a line."""
-BANK = np.dtype([("page", "i8"), ("active", "i8"), ("closable", "i8"), ("openable", "i8")])
+BANK = record("page active closable openable")
 """A bank: its open page or -1, when that was activated, from when on it may be closed, and from
 when on it may be opened next (by tRC or a refresh)."""
-BUS = np.dtype([("read", "i8"), ("write", "i8"), ("refresh", "i8")])
+BUS = record("read write refresh")
 """Cycles of the last line read and written, and of the next refresh."""
-MEMORY = np.dtype(
-    [
-        ("page_lines", "i8"),
-        ("timing", TIMING),
-        ("banks", BANK, (BANKS,)),
-        ("bus", BUS),
-    ]
-)
+MEMORY = record("page_lines", timing=TIMING, banks=(BANK, BANKS), bus=BUS)
 """A memory and its state. `fixed` has no pages: `page_lines` is 0."""
 
 
 def new_memory(name: str, config: SATConfig) -> np.ndarray:
-    """Memory of that name at time 0, one record. ValueError where there is none or the ports are too fast."""
+    """One record: memory of that name at time 0.
+
+    ValueError where there is none, or its ports would be faster than DDR4.
+    """
     if name not in MEMORIES:
         raise ValueError(f"unknown memory {name!r}: known are {', '.join(MEMORIES)}")
     port = config.axi_bits // 8
@@ -85,8 +69,9 @@ def new_memory(name: str, config: SATConfig) -> np.ndarray:
     if name == "fixed":
         return memory
     if port * config.clock_hz > PEAK:
+        mhz = config.clock_hz / 1e6
         raise ValueError(
-            f"config {config.name}: a port of {config.axi_bits} bits at {config.clock_hz / 1e6:g} MHz "
+            f"config {config.name}: a port of {config.axi_bits} bits at {mhz:g} MHz "
             f"moves {port * config.clock_hz / 1e9:g} GB/s, DDR4-2400 at most {PEAK / 1e9:g}"
         )
     timing = _timing(config.clock_hz)
@@ -114,7 +99,7 @@ def _timing(clock_hz: float) -> np.ndarray:
         "refresh_interval": int(T_REFI * clock_hz / 1e9),
         "refresh": cycles(T_RFC),
     }
-    return np.array([tuple(values.values())], np.dtype([(name, "i8") for name in values]))
+    return np.array([tuple(values[name] for name in TIMING.names or ())], TIMING)
 
 
 @njit

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from sparsat.dataflow.program import Engine
+from sparsat.sim.engines.decoded import ENGINE, Engine
 from sparsat.sim.simulate import Timed
 
 
@@ -26,18 +26,18 @@ def _events(timed: Timed) -> Iterator[dict[str, Any]]:
         common = {"ph": "M", "pid": 0, "tid": int(engine)}
         yield common | {"name": "thread_name", "args": {"name": engine.name}}
         yield common | {"name": "thread_sort_index", "args": {"sort_index": int(engine)}}
-    columns, plans = timed.scheduled.program.arrays(), timed.scheduled.plans
+    plans, rows = timed.plans, timed.timing.instructions
     microseconds = 1e6 / timed.config.clock_hz
-    for i in range(len(columns["op"])):
-        start, end = int(timed.times.start[i]), int(timed.times.end[i])
-        op = plans[columns["op"][i]].op
+    for number, each in enumerate(timed.scheduled.program[:-1]):
+        row, op = rows[number], plans[each.op].op
+        start, end = int(row["start"]), int(row["end"])
         yield {
             "ph": "X",
             "pid": 0,
-            "tid": int(columns["engine"][i]),
+            "tid": int(ENGINE[each.OPCODE]),
             "name": op.name,
             "cat": op.stage,
             "ts": start * microseconds,
             "dur": (end - start) * microseconds,
-            "args": {"cycles": end - start, "lines": int(columns["lines"][i])},
+            "args": {"cycles": end - start, "lines": int(row["read"] + row["written"])},
         }

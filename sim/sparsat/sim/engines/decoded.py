@@ -25,6 +25,7 @@ from sparsat.hw.isa.instructions import (
     Update,
 )
 from sparsat.hw.timing import Pace, array_pace, array_release, array_tail
+from sparsat.sim.records import record
 
 
 class Engine(IntEnum):
@@ -52,40 +53,35 @@ ENGINE = {
 Fields = dict[str, Any]
 
 
-def _table(fields: str, **arrays: int) -> np.dtype:
-    scalars = [(name, "i8") for name in fields.split()]
-    return np.dtype([*scalars, *((name, "i8", (length,)) for name, length in arrays.items())])
-
-
-ROW = _table("engine row wait signal")
+ROW = record("engine row wait signal")
 CHUNKS = "outer inner "
-LOAD = _table(
+LOAD = record(
     CHUNKS + "address outer_stride inner_stride segments segment_stride lines index_address "
     "index_outer_stride index_inner_stride index_segment_stride index_lines cost flush"
 )
 """Addresses and strides in lines; `cost` cycles of SORE or the transposer per line of values,
 `flush` more after each segment. Both are 0 where lines go straight to the scratchpad."""
-STORE_TABLE = _table(
+STORE_TABLE = record(
     CHUNKS + "address outer_stride inner_stride row_bytes rows "
     "d1_count d1_stride d2_count d2_stride d3_count d3_stride"
 )
-UPDATE_TABLE = _table(
+UPDATE_TABLE = record(
     "master momentum gradient forward forward_index backward backward_index copies index "
     "taps in_blocks out_blocks blocks square kept block_bytes row_bytes index_bytes elements sort"
 )
 """`square`: blocks of a square of D × D; `kept`: rows of a square's copy for `cols` channels, of
 `row_bytes`, and `index_bytes` where there is an `index`. `elements` and `sort`: cycles of WUVE per
 block and of SORE per square."""
-VECTOR_TABLE = _table("read write")
-EXECUTE = _table(
+VECTOR_TABLE = record("read write")
+EXECUTE = record(
     CHUNKS + "a_advance b_advance c_advance a_held a_keep b_held b_keep c_held c_keep "
     "ws chain resume passes tiles slots feed release tail",
     fresh=len(Pace._fields),
     resumed=len(Pace._fields),
 )
 """`tiles` and `slots` of a chunk (weight-stationary: of a pass), `feed` cycles that a feeder takes
-for a first slot, `release` cycles until halves are given back, `tail` from an operation's end until the array is idle; the `Pace` of operations that start
-from 0, and of resumed ones."""
+for a first slot, `release` cycles until halves are given back, `tail` from an operation's end until the
+array is idle; the `Pace` of operations that start from 0, and of resumed ones."""
 
 
 class Decoded(NamedTuple):
@@ -102,17 +98,27 @@ class Decoded(NamedTuple):
     vector: np.ndarray
 
 
+LOOPS = (
+    *("outer", "inner", "segments", "lines", "rows", "d1_count", "d2_count", "d3_count"),
+    *("tiles_p", "tiles_q", "products0", "products1", "passes"),
+    *("taps", "in_blocks", "out_blocks"),
+)
+"""Counts of loops: none may be 0."""
+
+
 def decode(config: SATConfig, program: list[Instruction]) -> Decoded:
     """The tables of a program that `validate` would pass.
 
-    ValueError where it does not end with its only HALT, or an EXEC does not fit the array.
+    ValueError where it does not end with its only HALT, an EXEC does not fit the array, or a loop
+    has no turn.
     """
     halts = [index for index, each in enumerate(program) if isinstance(each, Halt)]
     if halts != [len(program) - 1]:
         raise ValueError(f"HALT stands at {halts}, it must be the last instruction and only that")
     rows: list[tuple[int, ...]] = []
     kinds: dict[str, list[Fields]] = {name: [] for name in ("load", "execute", *_OTHERS)}
-    for each in program:
+    for number, each in enumerate(program):
+        _need_turns(number, each)
         name, fields = _KINDS[each.OPCODE](config, each)
         rows.append((ENGINE[each.OPCODE], len(kinds.get(name, ())), each.wait, each.signal))
         if name in kinds:
@@ -122,6 +128,13 @@ def decode(config: SATConfig, program: list[Instruction]) -> Decoded:
     queue = np.argsort(table["engine"], kind="stable")
     queue_start = np.searchsorted(table["engine"][queue], np.arange(len(Engine)))
     return Decoded(rows=table, queue=queue, queue_start=queue_start, **tables)
+
+
+def _need_turns(number: int, each: Instruction) -> None:
+    for name in LOOPS:
+        if getattr(each, name, 1) < 1:
+            where = f"instruction {number} ({each.OPCODE.name})"
+            raise ValueError(f"{where}: {name} is {getattr(each, name)}, it must be at least 1")
 
 
 def _rows(dtype: np.dtype, fields: list[Fields]) -> np.ndarray:
@@ -224,7 +237,7 @@ _KINDS: dict[Opcode, Callable[..., tuple[str, Fields]]] = {
     Opcode.EXEC: _execute,
     Opcode.STORE: _store,
     Opcode.UPDATE: _update,
-    Opcode.VECTOR: lambda config, each: ("vector", vars(each)),
+    Opcode.VECTOR: lambda config, each: ("vector", dict(vars(each))),
 }
 _OTHERS = ("store", "update", "vector")
 _DTYPES = {

@@ -1,4 +1,4 @@
-"""FETCH and the dispatcher: instructions from memory, where they stand from line 0 on, to queues."""
+"""FETCH and the dispatcher: instructions from memory, from line 0 on, to the engines' queues."""
 
 from numba import njit
 

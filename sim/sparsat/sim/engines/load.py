@@ -72,7 +72,7 @@ def load_served(m, e, end):
 
 @njit
 def _ask(m, e, at):
-    """Ask at the earliest in cycle `at`: where SORE or the transposer is on the way, it has room."""
+    """Ask in cycle `at`, or when SORE or the transposer has room if that is on the way."""
     place = m.loads[e - LOAD_A]
     if place.x.cost and not place.index:
         at = max(at, place.passed[place.burst % ROOM])

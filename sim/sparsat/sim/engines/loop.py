@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from sparsat.hw import timing
-from sparsat.sim import memory as memory_module
+from sparsat.sim import memory
 from sparsat.sim.engines.decoded import Decoded
 from sparsat.sim.engines.execute import exec_chunk, exec_due, exec_popped, exec_record, exec_start
 from sparsat.sim.engines.front import dispatch, fetch_served, fetch_start, look
@@ -57,7 +57,7 @@ def _sources() -> int:
     """
     files = [
         *Path(__file__).parent.glob("*.py"),
-        Path(memory_module.__file__),
+        Path(memory.__file__),
         Path(timing.__file__),
     ]
     text = b"".join(path.read_bytes() for path in sorted(files))
@@ -127,7 +127,7 @@ def _pop(m, e, program, done):
     eng.wake = max(eng.at, done[instruction].entered + 1)
     if now < eng.wake:
         return False
-    m.waited[e, NO_INSTRUCTION] += now - eng.at
+    m.waited[e].cycles[NO_INSTRUCTION] += now - eng.at
     row = program.rows[instruction]
     eng.instruction, eng.wait, eng.signal = instruction, row.wait, row.signal
     eng.popped += 1
@@ -196,7 +196,7 @@ def _serve(m, e):
     clock, eng = m.clock, m.engines[e]
     first = serve(m.memory, eng.asked, clock.now, eng.line, eng.lines, eng.write)
     end = first + eng.lines
-    m.waited[e, ON_MEMORY] += first - max(eng.asked, eng.served)
+    m.waited[e].cycles[ON_MEMORY] += first - max(eng.asked, eng.served)
     clock.turn, clock.free = e, end
     eng.served, eng.asked = end, NEVER
     if eng.write:

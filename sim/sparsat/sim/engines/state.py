@@ -12,6 +12,7 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import SEM_MAX, SEM_START, Sem
 from sparsat.hw.timing import BURST, FETCH_BURSTS, ROOM, UPDATE_AHEAD
 from sparsat.sim.engines.decoded import EXECUTE, LOAD, STORE_TABLE, UPDATE_TABLE, VECTOR_TABLE
+from sparsat.sim.records import record
 
 NEVER = 1 << 62
 FETCH, LOAD_A, LOAD_B, EXEC, STORE, UPDATE, VECTOR = range(7)
@@ -29,22 +30,12 @@ CAUSES = SEMS + 2
 """Causes of waiting: the semaphores, an empty queue, memory."""
 
 
-def _record(fields: str, **nested: object) -> np.dtype:
-    scalars = [(name, "i8") for name in fields.split()]
-    return np.dtype([*scalars, *((name, *_of(kind)) for name, kind in nested.items())])
-
-
-def _of(kind: object) -> tuple:
-    """A ring of that length, or a record."""
-    return ("i8", (kind,)) if isinstance(kind, int) else (kind,)
-
-
-CLOCK = _record("now free turn gives soonest overflow")
+CLOCK = record("now free turn gives soonest overflow")
 """`free`: when memory is; `turn`: who had it last; `gives`: gifts under way, `soonest` the first of
 them; `overflow`: a semaphore over its limit, or -1."""
-GIVE = _record("time mask instruction read written")
+GIVE = record("time mask instruction read written")
 """One of each semaphore in `mask`; the end of `instruction` unless that is -1, and its lines."""
-ENGINE = _record(
+ENGINE = record(
     "stage at wake missing cause instruction wait signal popped entered "
     "run_line run_left asked line lines write served read written"
 )
@@ -53,13 +44,13 @@ lacking when last looked, `cause`: which of those taken last came last (-1: none
 `entered`: instructions out of and into the queue. `run_line`, `run_left`: lines still to ask for;
 `asked`: since when the burst of `lines` from `line` is (NEVER: none); `served`: the end of the
 last burst; `read`, `written`: lines of the instruction so far."""
-FRONT = _record("at next engine entered halted bursts", first=FETCH_BURSTS)
-"""FETCH and dispatcher: `at`: when instruction `next`, for `engine`, can go, `entered`: when the last one went;
-`bursts` fetched, and the first cycle of the last ones' service."""
-LOADING = _record("o i segment index burst last", passed=ROOM, x=LOAD)
+FRONT = record("at next engine entered halted bursts", first=FETCH_BURSTS)
+"""FETCH and dispatcher: `at`: when instruction `next`, for `engine`, can go, `entered`: when the
+last one went; `bursts` fetched, and the first cycle of the last ones' service."""
+LOADING = record("o i segment index burst last", passed=ROOM, x=LOAD)
 """Place in the loops, `burst` number, when the `last` burst passed SORE, when those before did; `x`
 is the instruction, here and below."""
-STORING = _record(
+STORING = record(
     "o i d1 d2 d3 byte end burst count read_end granted",
     line=ROOM,
     lines=ROOM,
@@ -72,37 +63,38 @@ STORING = _record(
 )
 """Place in the loops and in the run (bytes); `count` bursts staged, `burst` in all: each with its
 lines, when it was read, its instruction, whether it is that one's last, and when it had drained."""
-UPDATING = _record(
+UPDATING = record(
     "block run last last_sorted", passed=UPDATE_BLOCKS, sorted=UPDATE_BLOCKS, x=UPDATE_TABLE
 )
 """The step's `block` and `run`; when the last blocks passed WUVE, their squares SORE."""
-STREAMING = _record("read_line read_left write_line write_left", x=VECTOR_TABLE)
-SPENT = _record("busy a b c semaphores instruction fill")
-EXECUTING = _record("o i free idle pending_c popped", x=EXECUTE, spent=SPENT)
+STREAMING = record("read_line read_left write_line write_left", x=VECTOR_TABLE)
+SPENT = record("busy a b c semaphores instruction fill")
+EXECUTING = record("o i free idle pending_c popped", x=EXECUTE, spent=SPENT)
 """`free`: earliest issue of the next slot; `idle`: when the array is; `pending_c`: sums of the
 last chunk wait for another one's first slot; `spent`: see `machine.Timing`."""
-DONE = _record("entered start end read written busy a b c semaphores instruction fill")
+DONE = record("entered start end read written busy a b c semaphores instruction fill")
 """What is recorded of each instruction: see `machine.Timing`."""
+
+
+WAITS = record("", cycles=CAUSES)
 
 
 def new_state(config: SATConfig, memory: np.ndarray) -> np.ndarray:
     """The machine at time 0, one record: scratchpads free, nothing fetched."""
-    kind = np.dtype(
-        [
-            ("line_bytes", "i8"),
-            ("clock", CLOCK),
-            ("sems", "i8", (SEMS,)),
-            ("gives", GIVE, (GIVES,)),
-            ("engines", ENGINE, (ENGINES,)),
-            ("front", FRONT),
-            ("loads", LOADING, (2,)),
-            ("exec_", EXECUTING),
-            ("store", STORING),
-            ("update", UPDATING),
-            ("vector", STREAMING),
-            ("memory", memory.dtype),
-            ("waited", "i8", (ENGINES, CAUSES)),
-        ]
+    kind = record(
+        "line_bytes",
+        clock=CLOCK,
+        sems=SEMS,
+        gives=(GIVE, GIVES),
+        engines=(ENGINE, ENGINES),
+        front=FRONT,
+        loads=(LOADING, 2),
+        exec_=EXECUTING,
+        store=STORING,
+        update=UPDATING,
+        vector=STREAMING,
+        memory=memory.dtype,
+        waited=(WAITS, ENGINES),
     )
     state = np.zeros(1, kind)
     state["line_bytes"], state["memory"] = config.line_bytes, memory
@@ -165,7 +157,7 @@ def deliver(m, done):
 
 @njit
 def take(m, e, mask):
-    """Whether the engine could take all semaphores of `mask` now; it looks again when any is given."""
+    """Whether the engine could take all semaphores of `mask` now; else it waits for more."""
     missing = 0
     for s in range(SEMS):
         if mask >> s & 1 and m.sems[s] == 0:
@@ -180,7 +172,7 @@ def take(m, e, mask):
     eng.cause = -1
     if eng.missing:
         eng.cause = _lowest(eng.missing)
-        m.waited[e, eng.cause] += m.clock.now - eng.at
+        m.waited[e].cycles[eng.cause] += m.clock.now - eng.at
         eng.missing = 0
     return True
 

@@ -37,6 +37,14 @@ class Mismatch:
         )
 
 
+def checked_operations(scheduled: Scheduled) -> int:
+    """How many operations `check_step` goes through."""
+    return sum(
+        planned.plan is not None or isinstance(planned.op.work, Update)
+        for planned in scheduled.plans
+    )
+
+
 def check_step(config: SATConfig, scheduled: Scheduled, seed: int = 0) -> Iterator[Mismatch | None]:
     """For each GEMM and weight update in turn: None, or how it differs from the golden model.
 
