@@ -32,6 +32,26 @@ class Accounts:
     spent: dict[str, np.ndarray]
     lost_to_drain: np.ndarray
 
+    def parts(self, index: int) -> dict[str, int]:
+        """What the cycles of a product are made of; they add up.
+
+        `compute`: slots of the array; `drain`: tiles that end only when the sums of the one before
+        have left; `fill`: the array fills and empties; `memory`: the rest, in which it waits for
+        operands to come or for results to leave.
+        """
+        left = int(self.cycles[index])
+        drain = int(self.lost_to_drain[index])
+        wanted = {
+            "compute": int(self.spent["busy"][index]),
+            "drain": drain,
+            "fill": int(self.spent["fill"][index]) - drain,
+        }
+        parts = {}
+        for name, cycles in wanted.items():
+            parts[name] = min(max(cycles, 0), left)
+            left -= parts[name]
+        return parts | {"memory": left}
+
 
 def account(
     program: list[Instruction], plans: list[Planned], timing: Timing, slots_lost: np.ndarray

@@ -98,26 +98,25 @@ class Timed:
         """What an operation's time is mostly made of.
 
         `vector`: it runs outside the array. An update is bound by `memory`. For products, the
-        largest of: `compute`, slots of the array; `memory`, the array's waits for operands and for
-        results to leave; `drain`, tiles that end only when the sums of the one before have left;
-        `fill`, the array's filling, emptying and waiting for operations before.
+        largest of `Accounts.parts`.
         """
-        planned, spent = self.plans[index], self.accounts.spent
+        planned = self.plans[index]
         if planned.plan is None:
             return "memory" if isinstance(planned.op.work, Update) else "vector"
-        drain = int(self.accounts.lost_to_drain[index])
-        parts = {
-            "compute": int(spent["busy"][index]),
-            "memory": sum(int(spent[name][index]) for name in ("a", "b", "c")),
-            "drain": drain,
-            "fill": sum(int(spent[name][index]) for name in ("fill", "semaphores", "instruction"))
-            - drain,
-        }
+        parts = self.accounts.parts(index)
         return max(parts, key=lambda name: parts[name])
 
     def stalls(self) -> dict[str, int]:
-        """Cycles of the array in the whole step by cause, see `Timing`; they add up to its time."""
-        return {name: int(cycles.sum()) for name, cycles in self.accounts.spent.items()}
+        """The step's cycles by what the array does or waits for; they add up to all."""
+        parts = dict.fromkeys(("compute", "drain", "fill", "memory", "vector", "update"), 0)
+        for index, planned in enumerate(self.plans):
+            cycles = int(self.accounts.cycles[index])
+            if planned.plan is None:
+                parts["update" if isinstance(planned.op.work, Update) else "vector"] += cycles
+                continue
+            for name, part in self.accounts.parts(index).items():
+                parts[name] += part
+        return parts
 
 
 @dataclass(frozen=True)
