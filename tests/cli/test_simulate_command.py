@@ -47,6 +47,21 @@ def test_simulate_writes_what_it_shows(net: str, tmp_path: Path) -> None:
     ]
 
 
+def test_values_and_report(net: str, tmp_path: Path) -> None:
+    page = tmp_path / "step.html"
+    command = ["simulate", net, "--batch", "2", "--config", "tiny", "--functional"]
+    result = RUNNER.invoke(app, [*command, "--html", str(page)])
+    assert result.exit_code == 0, result.stderr
+    assert "19 operations equal the golden model" in result.stdout.replace("\n", " ")
+    assert "<html" in page.read_text()[:200]
+
+
+def test_compare_shows_layers(net: str) -> None:
+    result = RUNNER.invoke(app, ["compare", net, "--batch", "2", "--layers"])
+    assert result.exit_code == 0, result.stderr
+    assert "Cycles of GEMMs and updates by layer" in result.stdout
+
+
 def test_a_second_run_needs_no_torch(net: str) -> None:
     assert RUNNER.invoke(app, ["simulate", net, "--batch", "2"]).exit_code == 0
     code = (
@@ -78,7 +93,9 @@ def test_compare_shows_every_combination(net: str, tmp_path: Path) -> None:
         (["resnet18", "--pattern", "9:8"], "N from 1 to M"),
         (["resnet18", "--schedule", "best"], "unknown schedule 'best': known are optimal"),
         (["resnet18", "--config", "huge"], "config 'huge' is unknown"),
-        (["resnet18", "--memory", "hbm"], "unknown memory 'hbm': known are fixed"),
+        (["resnet18", "--memory", "hbm"], "unknown memory 'hbm': known are fixed, ddr4"),
+        (["resnet18", "--board", "kc705"], "unknown board 'kc705': known are vcu1525"),
+        (["resnet18", "--html", "/nowhere/x.html"], "no directory /nowhere"),
         (["resnet18", "--json", "/nowhere/x.json"], "no directory /nowhere"),
         (["resnet18", "--trace", "/"], "is a directory"),
     ],

@@ -80,8 +80,8 @@ def test_vision_transformer() -> None:
     attention = [op for op in step.ops if isinstance(op.work, MatMul)]
     assert [op.stage for op in attention].count("FF") == 4
     assert [op.stage for op in attention].count("BP") == 8
-    assert attention[0].work == MatMul(batch=24, p=65, k=64, q=65)
-    assert attention[1].work == MatMul(batch=24, p=65, k=65, q=64)
+    assert attention[0].work == MatMul(batch=24, p=64, k=64, q=64, b_transposed=True)
+    assert attention[1].work == MatMul(batch=24, p=64, k=64, q=64)
     assert kinds(step).count("softmax") == 2
     assert not step.unmapped
 

@@ -98,7 +98,7 @@ def test_a_transposed_convolution():
 def test_a_narrow_machine_cuts_every_way():
     """The shapes above are of use only if the narrow configuration makes for cuts of each kind."""
     config = CONFIGS["narrow"]
-    work = Conv(2, 9, 9, 40, 9, 9, 40, 3, 3, (1, 1), (1, 1))
+    work = Conv(2, 9, 9, 80, 9, 9, 80, 3, 3, (1, 1), (1, 1))
     plans = [
         planned.plan
         for planned in schedule_step(config, conv_step(work), SCHEDULES["optimal"], None).plans

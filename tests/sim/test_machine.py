@@ -143,9 +143,9 @@ def test_a_full_queue_is_named_in_a_deadlock():
 
 
 def test_a_semaphore_that_overflows_is_named():
-    gives = Vector(signal=1 << Sem.VECTOR_TO_STORE)
+    gives = Vector(signal=1 << Sem.VECTOR_TO_UPDATE)
     assert run(TINY, [gives] * SEM_MAX + [Halt()]).cycles > 0
-    with pytest.raises(MachineError, match="SEMAPHORE: VECTOR_TO_STORE"):
+    with pytest.raises(MachineError, match="SEMAPHORE: VECTOR_TO_UPDATE"):
         run(TINY, [gives] * (SEM_MAX + 1) + [Halt()])
 
 

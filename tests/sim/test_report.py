@@ -8,11 +8,10 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from html_tree import Element, parse
-from report_data import report_data
 from sparsat.algo.models import build, example_input
 from sparsat.dataflow.capture import capture
 from sparsat.dataflow.schedule import SCHEDULES
-from sparsat.hw.config import preset
+from sparsat.sim.boards import board
 from sparsat.sim.report import render
 from sparsat.sim.report.text import SPACE, quantity
 from sparsat.sim.simulate import simulate
@@ -23,7 +22,7 @@ Data = dict[str, Any]
 @pytest.fixture(scope="module")
 def data() -> Data:
     step = capture(build("resnet9"), example_input("resnet9", batch=16), name="resnet9")
-    return report_data(simulate(step, preset("vcu1525"), SCHEDULES["optimal"], (2, 8)))
+    return simulate(step, board("vcu1525"), SCHEDULES["optimal"], (2, 8)).report_data()
 
 
 @pytest.fixture(scope="module")

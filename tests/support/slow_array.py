@@ -51,7 +51,7 @@ class Execution:
                 tokens = zip((Sem.A_FULL, Sem.B_FULL, Sem.C_FREE), begins, strict=True)
                 yield from m.take([sem for sem, on in tokens if on])
                 ends = halves(x, i == x.inner - 1, last, "keep")
-                resumed = bool(x.resume or (x.chain and i > 0))
+                resumed = bool(x.resume or (x.chain and number > 0 and not begins[2]))
                 chunk = Chunk(x, index, m.now, resumed, last, ends)
                 self.chunks.append(chunk)
                 slots = tiles_of(x) * x.groups
@@ -94,7 +94,7 @@ class Execution:
                     issued = m.now
                     chunk.issued += 1
             if not x.ws:
-                self.release(chunk, issued + RELEASE)
+                self.release(chunk, issued + op.load_b + m.config.cols + RELEASE)
             if chunk.alone or chunk.last:
                 break
             before = chunk

@@ -540,7 +540,7 @@ def _widest(halves: Halves, nest: Spread, mapping: Mapping) -> tuple[int, int] |
     assert nest.weights is not None
     taps = nest.weights.taps
     rows = taps * padded(nest.channels, config.block) * mapping.n // mapping.m
-    unit = _aligned_blocks(config, rows)
+    unit = _aligned_blocks(config, rows, indexed=mapping.n < mapping.m)
     if rows * blocks * nest.products <= halves.b:
         return blocks, 1
     if nest.products > 1:
@@ -562,16 +562,15 @@ def _parts(halves: Halves, nest: Spread, mapping: Mapping, rows: int) -> tuple[i
     for parts in options:
         each = rows // parts
         fits = each <= halves.b and rows % parts == 0 and nest.channels % mapping.m == 0
-        if fits and _aligned_blocks(config, each) == 1:
+        if fits and _aligned_blocks(config, each, indexed=mapping.n < mapping.m) == 1:
             return 1, parts
     return None
 
 
-def _aligned_blocks(config: SATConfig, rows: int) -> int:
+def _aligned_blocks(config: SATConfig, rows: int, *, indexed: bool) -> int:
     """Least number of column blocks of `rows` that take whole lines, values and indices."""
-    unit = 1
-    index_line = config.line_bytes * 2 // config.cols  # rows of indices in a line
-    while rows * unit % index_line:
+    unit, row_bytes = 1, config.cols // 2 if indexed else config.cols * HALF
+    while rows * unit * row_bytes % config.line_bytes:
         unit *= 2
     return unit
 

@@ -26,7 +26,7 @@ from sparsat.hw.isa.instructions import (
 from sparsat.sim.functional import MachineError, run
 from sparsat.sim.functional.engines import ENGINES
 
-TINY = preset("tiny")
+TINY = preset("tiny").with_(a_scratch_kib=16, b_scratch_kib=16, c_scratch_kib=16)
 P, K, BLOCKS = 16, 32, 4  # of the GEMMs below: A [P, K] · B [K, BLOCKS · cols]
 Q = BLOCKS * TINY.cols
 LINE = TINY.line_bytes
@@ -49,7 +49,8 @@ EXEC = Exec(
     k0_count=K // 8,
     b_n=1,
     b_k0=8,
-    b_q=K,
+    q0_count=4096,
+    b_q0=K,
     c_p=BLOCKS,
     c_q=1,
 )
@@ -135,7 +136,7 @@ def test_segments() -> None:
         LoadA(address=a_at + P * K, segments=2, segment_stride=-P * K, lines=A_LINES // 2),
         LoadB(address=b_at + 4 * LINE, segments=2, segment_stride=-4 * LINE, lines=4,
               index_address=i_at + LINE, index_segment_stride=-LINE, index_lines=1),
-        replace(EXEC, n=2, q_blocks=2 * BLOCKS, tiles_q=BLOCKS, b_k0=2, b_q=K // 4,
+        replace(EXEC, n=2, q_blocks=2 * BLOCKS, tiles_q=BLOCKS, b_k0=2, q0_count=4096, b_q0=K // 4,
                 c_p=2 * BLOCKS),
         replace(STORE, address=c_at, rows=2 * P * BLOCKS),
         Halt(),
@@ -294,10 +295,10 @@ ERRORS = [
     ([Vector(op=1)], "on_vector"),
     ([LoadA(lines=1, inner=3)], r"DEADLOCK: instruction 0 \(LOAD_A\) waits for A_FREE"),
     (
-        [*GOOD, replace(STORE, wait=1 << Sem.VECTOR_TO_STORE)],
-        r"instruction 4 \(STORE\) waits for VECTOR_TO_STORE",
+        [*GOOD, replace(STORE, wait=1 << Sem.VECTOR_TO_UPDATE)],
+        r"instruction 4 \(STORE\) waits for VECTOR_TO_UPDATE",
     ),
-    ([Vector(signal=1 << Sem.VECTOR_TO_STORE)] * 256, "SEMAPHORE: VECTOR_TO_STORE would pass 255"),
+    ([Vector(signal=1 << Sem.VECTOR_TO_UPDATE)] * 256, "SEMAPHORE: VECTOR_TO_UPDATE would pass 255"),
 ]
 
 
