@@ -83,7 +83,7 @@ def _order(rng: random.Random, program: list[Instruction], group: list[Instructi
         (Store, Vector, Sem.STORE_TO_VECTOR),
         (Vector, LoadA, Sem.VECTOR_TO_LOAD_A),
         (Vector, LoadB, Sem.VECTOR_TO_LOAD_B),
-        (Vector, Exec, Sem.VECTOR_TO_STORE),
+        (Update, Exec, Sem.VECTOR_TO_STORE),
         (LoadA, Store, Sem.LOAD_A_TO_STORE),
         (Exec, Vector, Sem.LOAD_A_TO_VECTOR),
     ]

@@ -1,14 +1,15 @@
 """What happens in which cycle: the machine's constants, and the array's time in closed form.
 
-An operation of the array is a row of slots. Slot s is *issued* in the cycle in which the array takes
-its operands (`step_valid` and `step_ready`): row 0 loads them from then on, and multiplies from the
-issue of slot s + 1, after the last one from the operation's *end*. So operands that are late for
-one slot also hold back the multiplications of the slot before.
+An operation of the array is a row of slots. Slot s is *issued* in the cycle in which the array
+takes its operands (`step_valid` and `step_ready`): row 0 loads them from then on, and multiplies
+from the issue of slot s + 1, or after the last slot from the operation's *end*. So operands that
+are late for one slot also hold back the multiplications of the slot before.
 
-Slots may come in *chunks* of whole tiles whose operands arrive together: the first slot of a chunk is
-not issued before the cycle `ready`, and the others are never late. A chunk is the pair (issue of
-its first slot, earliest issue of the slot that follows its first tile). The functions of chunks work
-on integers alone and may be called from numba's `njit`.
+Slots may come in *chunks* of whole tiles whose operands arrive together: a chunk's first slot is
+not issued before the cycle `ready`, and its others are never late. A chunk is a pair: the issue of
+its first slot, and the earliest issue of the slot after its first tile. The functions of chunks
+take a few integers and may be called from numba's `njit`. Only output-stationary operations that
+do not resume have more than one chunk.
 """
 
 from typing import NamedTuple
