@@ -22,8 +22,8 @@ from sparsat.sim.engines.decoded import Engine
 from sparsat.sim.machine import CAUSES, MachineError, run
 
 TINY = preset("tiny")
-WIDE = preset("small").with_(name="wide", channels=2, wuve_lanes=2)
-CASES = [("fixed", TINY, 150), ("fixed", WIDE, 100), ("ddr4", TINY, 30), ("ddr4", WIDE, 20)]
+WIDE = preset("small").with_(name="wide", channels=2, wuve_lanes=16)
+CASES = [("fixed", TINY, 100), ("fixed", WIDE, 60), ("ddr4", TINY, 30), ("ddr4", WIDE, 20)]
 ARRAY = ("busy", "a", "b", "c", "semaphores", "instruction", "fill")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from sparsat.hw import timing
+from sparsat.hw.isa import instructions
 from sparsat.sim import memory
 from sparsat.sim.engines.decoded import Decoded
 from sparsat.sim.engines.execute import exec_chunk, exec_due, exec_popped, exec_record, exec_start
@@ -55,12 +56,9 @@ def _sources() -> int:
 
     Numba's cache looks at one function's own file; this stands for all the others.
     """
-    files = [
-        *Path(__file__).parent.glob("*.py"),
-        Path(memory.__file__),
-        Path(timing.__file__),
-    ]
-    text = b"".join(path.read_bytes() for path in sorted(files))
+    others = (instructions.__file__, timing.__file__, memory.__file__)
+    files = [*sorted(Path(__file__).parent.glob("*.py")), *map(Path, others)]
+    text = b"".join(path.read_bytes() for path in files)
     return int.from_bytes(sha256(text).digest()[:7])
 
 

@@ -29,7 +29,6 @@ NO_INSTRUCTION, ON_MEMORY = SEMS, SEMS + 1
 CAUSES = SEMS + 2
 """Causes of waiting: the semaphores, an empty queue, memory."""
 
-
 CLOCK = record("now free turn gives soonest overflow")
 """`free`: when memory is; `turn`: who had it last; `gives`: gifts under way, `soonest` the first of
 them; `overflow`: a semaphore over its limit, or -1."""
@@ -74,9 +73,8 @@ EXECUTING = record("o i free idle pending_c popped", x=EXECUTE, spent=SPENT)
 last chunk wait for another one's first slot; `spent`: see `machine.Timing`."""
 DONE = record("entered start end read written busy a b c semaphores instruction fill")
 """What is recorded of each instruction: see `machine.Timing`."""
-
-
 WAITS = record("", cycles=CAUSES)
+"""Cycles that an engine waited, by cause."""
 
 
 def new_state(config: SATConfig, memory: np.ndarray) -> np.ndarray:
