@@ -113,14 +113,12 @@ def test_programs_are_legal_and_never_stop(name: str) -> None:
 
 def test_a_batch_that_memory_cannot_hold_is_named(step: Step) -> None:
     small = Board("half", BOARD.config, "fixed", 2**29)
-    with pytest.raises(ValueError, match="batch 512 of resnet18 takes .* GiB of memory, half has"):
+    with pytest.raises(ValueError, match=r"batch 512 of resnet18 takes .* GiB of memory, half has"):
         simulate(step, small, SCHEDULES["optimal"], (2, 8))
 
 
 def test_same_input_same_bytes(step: Step, result: Result) -> None:
-    again = simulate(
-        Step.from_json(step.to_json()), BOARD, SCHEDULES["optimal"], (2, 8)
-    )
+    again = simulate(Step.from_json(step.to_json()), BOARD, SCHEDULES["optimal"], (2, 8))
     assert again.to_json() == result.to_json()
 
 

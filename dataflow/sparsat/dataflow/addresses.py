@@ -75,7 +75,9 @@ class Addresses:
                 self._at[name] = self._regions.take(name, self._sizes.get(name, 0))
         found = self._operands(site)
         self._regions.give(
-            name for name in dict.fromkeys((*op.reads, *op.writes)) if self._dies.get(name) == number
+            name
+            for name in dict.fromkeys((*op.reads, *op.writes))
+            if self._dies.get(name) == number
         )
         return found
 

@@ -39,7 +39,7 @@ def plans(
 
 
 def estimate(plan: Plan) -> int:
-    """Cycles if the array hides all moving but the first chunk's loads and the last one's stores."""
+    """Cycles if the array hides all moving but the first chunk's loads and the last's stores."""
     lines, first, last = plan.lines()
     return max(plan.array_cycles(), lines) + first + last + 2 * LATENCY
 
@@ -60,7 +60,8 @@ def choose(
             tuple(nest.single(product) for nest in nests if isinstance(nest, Spread))
             for product in range(first.products)
         ]
-        return Repeated(tuple(choose(config, policy, each, pattern, prune) for each in groups))
+        found = (choose(config, policy, each, pattern, prune) for each in groups)
+        return Repeated(tuple(plan for plan in found if not isinstance(plan, ReducePlan)))
     if best is None:
         raise ValueError("its smallest slab or column block does not fit the scratchpads")
     return best

@@ -65,7 +65,9 @@ def product_of(node: Node) -> Product:
     return Product(a, b, added[0] if added else None, matmul)
 
 
-_VIEWS = frozenset({"view", "_unsafe_view", "reshape", "expand", "clone", "contiguous", "unsqueeze"})
+_VIEWS = frozenset(
+    {"view", "_unsafe_view", "reshape", "expand", "clone", "contiguous", "unsqueeze"}
+)
 _SWAPS = frozenset({"transpose", "permute", "t", "mT"})
 
 

@@ -40,7 +40,7 @@ class Mapping:
         return self.dataflow is Dataflow.OS
 
     def least_period(self, groups_per_tap: int) -> int:
-        """Of k-words: a feeder reads 16 channels at once, of which the last of a tap may be fewer."""
+        """Of k-words: a feeder reads 16 channels at once, at the end of a tap maybe for fewer."""
         whole = groups_per_tap % (WORD // self.m) == 0
         return 0 if whole else FEEDER_ROWS * self.ir
 

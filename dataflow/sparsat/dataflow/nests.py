@@ -6,10 +6,11 @@
 | BP    | dY, a pixel per row | backward copy of W     | (ky, kx, co)    |
 | WU    | X, r-words          | dY, s-words            | (n, oy, ox)     |
 
-A stride s > 1 in BP splits the outputs into s·s phases, each a convolution with its own taps, so that
-no inserted zero is ever multiplied. Where only one phase has taps (1 × 1 kernels) the others are zero,
-and only that phase is stored: what adds it to the gradient of another path spreads it. Groups of a grouped
-convolution are joined until their channels fill whole blocks, as a block-diagonal dense product.
+A stride s > 1 in BP splits the outputs into s·s phases, each a convolution with its own taps, so
+that no inserted zero is ever multiplied. Where only one phase has taps (1 × 1 kernels) the others
+are zero, and only that phase is stored: what adds it to the gradient of another path spreads it.
+Groups of a grouped convolution are joined until their channels fill whole blocks, as a
+block-diagonal dense product.
 """
 
 from dataclasses import dataclass, replace
@@ -54,8 +55,9 @@ class Spread:
     """C [pixels, columns] of every image, reduced over taps and channels: FF, BP, attention.
 
     `products` GEMMs share an image (groups, heads). B is `weights`, or the activation `b` of the
-    same image, `b_turned` where its tokens are the columns. `a_words_of_rows`: A lies in memory with
-    the rows' axis innermost. `planes`: heads are planes of C (A otherwise), else parts of a pixel.
+    same image, `b_turned` where its tokens are the columns. `a_words_of_rows`: A lies in memory
+    with the rows' axis innermost. `planes`: heads are planes of C (of A if not), else parts of a
+    pixel.
     `product`: this is only that one of several groups, and `products` is 1.
     """
 
@@ -96,8 +98,8 @@ class Spread:
 class Reduce:
     """dW [taps · inputs, outputs] = Xᵀ · dY, reduced over all pixels: WU.
 
-    `y`, `x` say which pixel of X each tap takes for each pixel of dY. X is A, whose rows are taps and
-    channels; or, `turned`, X is B, the columns are taps and channels, and dW comes out as
+    `y`, `x` say which pixel of X each tap takes for each pixel of dY. X is A, whose rows are taps
+    and channels; or, `turned`, X is B, the columns are taps and channels, and dW comes out as
     [outputs, taps · inputs].
     """
 
@@ -139,11 +141,13 @@ class Reduce:
 Nest = Spread | Reduce
 
 
-def nests(config: SATConfig, work: Conv | MatMul, stage: str, images: int, first: bool) -> list[Nest]:
+def nests(
+    config: SATConfig, work: Conv | MatMul, stage: str, images: int, first: bool
+) -> list[Nest]:
     """The GEMMs of one operation; `images` are the examples of the batch.
 
-    `first`: the layer reads the network's input, whose patches the host has laid out. Phases of a BP
-    come in order and share B.
+    `first`: the layer reads the network's input, whose patches the host has laid out. Phases of a
+    BP come in order and share B.
     """
     if isinstance(work, MatMul):
         return [_attention(config, work, images)]
@@ -174,7 +178,7 @@ def _patched(config: SATConfig, conv: Conv, first: bool) -> Conv:
 
 
 def _joined(config: SATConfig, conv: Conv) -> Conv:
-    """Groups joined until the channels of each fill whole blocks; what is added multiplies zeros."""
+    """Groups joined until the channels of each fill whole blocks; the rest multiplies zeros."""
     if conv.groups == 1:
         return conv
     ci, co, block = conv.ci // conv.groups, conv.co // conv.groups, config.block
@@ -297,8 +301,8 @@ def _attention(config: SATConfig, work: MatMul, images: int) -> Spread:
     if work.b_transposed:
         a, b, out = features(work.p, work.k), features(work.q, work.k), scores(work.p, work.q)
         return Spread(
-            a=a, b=b, out=out, b_turned=True, planes=True, products=heads, y=Axis(work.p), x=Axis(1),
-            channels=work.k, columns=work.q,
+            a=a, b=b, out=out, b_turned=True, planes=True, products=heads, y=Axis(work.p),
+            x=Axis(1), channels=work.k, columns=work.q,
         )  # fmt: skip
     turned = work.a_transposed
     a = scores(work.k, work.p) if turned else scores(work.p, work.k)

@@ -33,9 +33,9 @@ _SEM = {
 class Ordering:
     """Appends instructions to a program and sets their waits and signals.
 
-    Vector operations wait for all results before them, and products for all vector operations before
-    them; a product waits for another one only where it reads its result, updates for all products
-    and vector operations before them.
+    Vector operations wait for all results before them, and products for all vector operations
+    before them; a product waits for another one only where it reads its result, updates for all
+    products and vector operations before them.
     """
 
     def __init__(self, program: list[Instruction]) -> None:

@@ -68,8 +68,8 @@ class ReducePlan:
             if self.mapping.os:
                 groups, tiles = -(-pixels // self.mapping.m), self._tiles(block)
                 again = os_cycles(self.config, self.mapping, groups, tiles, True)
-                first = again if resume else os_cycles(
-                    self.config, self.mapping, groups, tiles, False
+                first = (
+                    again if resume else os_cycles(self.config, self.mapping, groups, tiles, False)
                 )
                 total += first + (chunks - 1) * again
             else:
@@ -98,7 +98,11 @@ class ReducePlan:
             self._chunks(run) * (self._a_lines(run) + self._b_lines(run)) for run in self._runs()
         )
         stored = [
-            self._p(block) * self._q(block) * block.products * self.config.cols * SINGLE
+            self._p(block)
+            * self._q(block)
+            * block.products
+            * self.config.cols
+            * SINGLE
             // self.config.line_bytes
             for block in self.blocks
         ]
@@ -347,7 +351,9 @@ class Pixels:
 def candidates(halves: Halves, nest: Reduce, mapping: Mapping) -> Iterator[ReducePlan]:
     """Plans that fit, coarse slabs first."""
     blocks = _blocks(halves, nest)
-    most = min(halves.a // nest.a.image_values, halves.b * nest.b.config.cols // nest.b.image_values)
+    most = min(
+        halves.a // nest.a.image_values, halves.b * nest.b.config.cols // nest.b.image_values
+    )
     if most:
         sizes = dict.fromkeys(min(most, -(-nest.images // chunks)) for chunks in CHUNKS)
         for images in sizes:

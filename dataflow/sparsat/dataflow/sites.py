@@ -43,9 +43,7 @@ class Site:
             return work.macs if isinstance(work, MatMul) else 0
         if self.op.stage == "WU" or (self.op.stage == "FF" and not work.transposed):
             return work.macs
-        taps = sum(
-            nest.images * nest.pixels * nest.y.taps * nest.x.taps for nest in self.nests
-        )
+        taps = sum(nest.images * nest.pixels * nest.y.taps * nest.x.taps for nest in self.nests)
         return taps * work.ci * work.co // work.groups
 
     @property
@@ -136,5 +134,3 @@ def _pattern_of(layer: Layer | None, pattern: Pattern | None) -> Pattern | None:
     conv, m = layer.conv, pattern[1]
     whole = conv.ci % m == 0 and conv.co % m == 0 and conv.groups == 1
     return pattern if whole and not layer.first and not layer.head else None
-
-

@@ -1,8 +1,8 @@
 """Tiling of FF, BP and attention: slabs of pixels of A, blocks of columns of B.
 
-A slab is some whole images, or some rows of pixels of each image. B's columns are loaded as few blocks
-as fit; each block goes over all slabs while it stays in the scratchpad. Where not even one block of
-columns fits, its reduction is cut in parts, which go one after another into the same sums.
+A slab is some whole images, or some rows of pixels of each image. B's columns are loaded in as few
+blocks as fit; each block goes over all slabs while it stays in the scratchpad. Where not even one
+block of columns fits, its reduction is cut in parts, which go one after another into the same sums.
 """
 
 from collections.abc import Iterator
@@ -54,17 +54,18 @@ class SpreadPlan:
     """B is dense in memory and pruned while it is loaded."""
 
     @property
-    def _any(self) -> Spread:
+    def nest(self) -> Spread:
+        """Any of the phases."""
         return self.phases[0]
 
     @cached_property
     def config(self) -> SATConfig:
-        return self._any.a.config
+        return self.nest.a.config
 
     @cached_property
     def column_blocks(self) -> int:
         """Of one product, whole blocks of memory."""
-        return padded(self._any.columns, self.config.block) // self.config.cols
+        return padded(self.nest.columns, self.config.block) // self.config.cols
 
     # -- how long --------------------------------------------------------------------------------
 
@@ -123,9 +124,10 @@ class SpreadPlan:
         return total, first, last
 
     def _b_lines(self, width: int) -> int:
-        nest, mapping = self._any, self.mapping
+        nest, mapping = self.nest, self.mapping
         if nest.b:
             return nest.b.lines(nest.b.image_values) * self._images_at_once
+        assert nest.weights is not None
         values = nest.weights.taps * self._b_channels(nest) * nest.products * width
         values *= self.config.cols
         dense = self.prune or mapping.n == mapping.m
@@ -217,7 +219,7 @@ class SpreadPlan:
             for image in range(self._repeats(nest, run))
         ]
         found: list[Instruction] = []
-        shared = not self._any.b and self.parts == 1
+        shared = not self.nest.b and self.parts == 1
         for index, (nest, run, image) in enumerate(jobs):
             found.append(self._load_a(at, nest, run, image))
             if not shared or index == 0:
@@ -487,14 +489,12 @@ class SpreadPlan:
 class Repeated:
     """The plans of groups whose weights do not fit the scratchpad together, one after another."""
 
-    plans: tuple[SpreadPlan, ...]
+    plans: tuple["SpreadPlan | Repeated", ...]
 
     @property
-    def phases(self) -> tuple[Spread, ...]:
-        """As one nest again."""
-        return tuple(
-            replace(nest, products=len(self.plans)) for nest in self.plans[0].phases
-        )
+    def nest(self) -> Spread:
+        """Of all groups."""
+        return replace(self.plans[0].nest, products=len(self.plans))
 
     @property
     def mapping(self) -> Mapping:
@@ -620,5 +620,3 @@ def _rows_that_fit(halves: Halves, nest: Spread, width: int) -> int:
     a_rows = halves.a // nest.a.row_values
     by_a = (a_rows - nest.y.reach) // nest.y.step + 1
     return min(by_a, halves.c // (nest.x.count * nest.products * width))
-
-

@@ -1,8 +1,8 @@
 """Whose cycles a step's cycles are.
 
-Products and vector operations run one after another; an operation's cycles are those from the end of
-the one before it to its own end, so that they add up to the step's. It ends when its results are in
-memory; where the next product waits for none of them, when the array is done with it. Updates run
+Products and vector operations run one after another; an operation's cycles are those from the end
+of the one before it to its own end, so that they add up to the step's. It ends when its results are
+in memory; where the next product waits for none of them, when the array is done with it. Updates run
 beside all that: to them belongs only what is left when everything else is done.
 """
 
@@ -16,7 +16,7 @@ from sparsat.hw.isa.instructions import Exec, Instruction
 from sparsat.sim.engines.decoded import ENGINE, Engine
 from sparsat.sim.machine import Timing
 
-SPENT = ("busy", "a", "b", "c", "semaphores", "instruction", "fill")
+SPENT = ("busy", "a", "b", "c", "instruction", "fill")
 """Where the array's cycles went, see `Timing`."""
 
 

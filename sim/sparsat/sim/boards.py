@@ -24,8 +24,7 @@ class Board:
 
 
 BOARDS = {
-    board.name: board
-    for board in (Board("vcu1525", preset("vcu1525"), "ddr4", 4 * 16 * 2**30),)
+    board.name: board for board in (Board("vcu1525", preset("vcu1525"), "ddr4", 4 * 16 * 2**30),)
 }
 """VCU1525: four DDR4-2400 DIMMs of 16 GB (Xilinx UG1268)."""
 

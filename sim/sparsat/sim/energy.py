@@ -1,8 +1,8 @@
 """An estimate of a step's energy: what is counted, times the table below.
 
 The table is of 45 nm logic (Horowitz, "Computing's energy problem", ISSCC 2014, figure 1.1.9), with
-DDR4 at 15 pJ per bit, device and interface. It is for comparing schedules and patterns: an FPGA takes
-several times as much in its logic.
+DDR4 at 15 pJ per bit, device and interface. It is for comparing schedules and patterns: an FPGA
+takes several times as much in its logic.
 """
 
 from sparsat.hw.config import SATConfig

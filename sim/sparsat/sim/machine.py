@@ -37,9 +37,9 @@ class Timing:
         Structured, [instructions], all int64. Of each: `entered`, `start`, `end`, the cycles in
         which it came into its queue, had its semaphores, and ended; `read` and `written`, lines of
         memory. Of EXECs also where the array's cycles went since the EXEC before was done with it:
-        `busy` (slots times period), `a`, `b`, `c` and `semaphores` (waited for tokens of a
-        scratchpad or the `wait` mask), `instruction` (none was there), `fill` (the rest: sums that
-        must leave first, filling and draining).
+        `busy` (slots times period), `a`, `b`, `c` (waited for tokens of a scratchpad),
+        `instruction` (none was there), `fill` (the rest: sums that must leave first, filling and
+        draining).
     waited : np.ndarray
         Cycles that each `Engine` waited for each of `CAUSES`, [engines, causes]. A wait for several
         semaphores counts for the one that came last.

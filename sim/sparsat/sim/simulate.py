@@ -1,7 +1,7 @@
 """A training step on the simulated machine, sparse and dense, and what it shows.
 
-    result = simulate(step, board("vcu1525"), SCHEDULES["optimal"], (2, 8))
-    print(result.to_json())
+result = simulate(step, board("vcu1525"), SCHEDULES["optimal"], (2, 8))
+print(result.to_json())
 """
 
 import json
@@ -180,9 +180,7 @@ class Result:
         }
 
 
-def simulate(
-    step: Step, board: Board, schedule: Schedule, pattern: Pattern | None
-) -> Result:
+def simulate(step: Step, board: Board, schedule: Schedule, pattern: Pattern | None) -> Result:
     """Schedule and run `step` with weights pruned to `pattern` (n, m), and dense.
 
     ValueError where a layer, the pattern or the batch does not fit the machine or its memory.
@@ -192,9 +190,7 @@ def simulate(
     return Result(step, schedule, board.memory, sparse, dense)
 
 
-def simulate_once(
-    step: Step, board: Board, schedule: Schedule, pattern: Pattern | None
-) -> Timed:
+def simulate_once(step: Step, board: Board, schedule: Schedule, pattern: Pattern | None) -> Timed:
     """One run."""
     config = board.config
     scheduled = schedule_step(config, step, schedule, pattern)

@@ -298,7 +298,10 @@ ERRORS = [
         [*GOOD, replace(STORE, wait=1 << Sem.VECTOR_TO_UPDATE)],
         r"instruction 4 \(STORE\) waits for VECTOR_TO_UPDATE",
     ),
-    ([Vector(signal=1 << Sem.VECTOR_TO_UPDATE)] * 256, "SEMAPHORE: VECTOR_TO_UPDATE would pass 255"),
+    (
+        [Vector(signal=1 << Sem.VECTOR_TO_UPDATE)] * 256,
+        "SEMAPHORE: VECTOR_TO_UPDATE would pass 255",
+    ),
 ]
 
 

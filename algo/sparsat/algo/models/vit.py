@@ -2,8 +2,8 @@
 
 Source: Dosovitskiy et al. 2021 for the architecture, Touvron et al. 2021 for the "small" size
 (12 blocks, 384 wide, 6 heads). Patches are image/14 pixels, rounded down to a power of two and at
-least 4: 4 at 32 pixels, 4 at 64, 16 at 224. The head reads the mean of all tokens, as in Beyer et al.
-2022, "Better plain ViT baselines", rather than a class token.
+least 4: 4 at 32 pixels, 4 at 64, 16 at 224. The head reads the mean of all tokens rather than a
+class token, as in Beyer et al. 2022, "Better plain ViT baselines".
 """
 
 import torch

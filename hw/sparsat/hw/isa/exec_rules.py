@@ -43,7 +43,9 @@ def _check_fields(config: SATConfig, site: Site, e: Exec) -> None:
         for field in ("b_n", "b_last"):
             counted = "0 with r-words of A, where K counts the values of k"
             site.need(field, getattr(e, field) == 0, counted)
-    site.need("b_last", e.b_last < e.n and (e.n == m or not e.b_last), f"below n={e.n}, 0 if sparse")
+    site.need(
+        "b_last", e.b_last < e.n and (e.n == m or not e.b_last), f"below n={e.n}, 0 if sparse"
+    )
     halves = {Advance.ONCE: 1, Advance.OUTER: e.outer, Advance.EVERY: e.outer * e.inner}
     if e.resume:
         site.need("c_held", e.c_held == 1, "1 where sums are resumed")

@@ -80,8 +80,8 @@ EXECUTE = record(
     resumed=len(Pace._fields),
 )
 """`tiles` and `slots` of a chunk (weight-stationary: of a pass), `feed` cycles that a feeder takes
-for a first slot, `release` cycles until halves are given back, `tail` from an operation's end until the
-array is idle; the `Pace` of operations that start from 0, and of resumed ones."""
+for a first slot, `release` cycles until halves are given back, `tail` from an operation's end until
+the array is idle; the `Pace` of operations that start from 0, and of resumed ones."""
 
 
 class Decoded(NamedTuple):

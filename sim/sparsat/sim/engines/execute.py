@@ -25,9 +25,8 @@ ONCE, EVERY = int(Advance.ONCE), int(Advance.EVERY)
 def exec_popped(m):
     """The instruction came out of the queue."""
     place, now = m.exec_, m.clock.now
-    place.popped = now
     spent = place.spent
-    spent.busy = spent.a = spent.b = spent.c = spent.semaphores = 0
+    spent.busy = spent.a = spent.b = spent.c = 0
     spent.instruction = max(0, now - place.idle)
     spent.fill = -spent.instruction
     go_on(m.engines[EXEC], WAITING, now + DECODE)
@@ -35,9 +34,8 @@ def exec_popped(m):
 
 @njit
 def exec_start(m):
-    """The instruction has its semaphores."""
+    """The instruction is decoded."""
     eng, place, now = m.engines[EXEC], m.exec_, m.clock.now
-    _charge(place.spent, eng.cause, now - max(place.popped + DECODE, place.idle))
     place.o = place.i = 0
     go_on(eng, CHUNK, now)
 
@@ -103,7 +101,7 @@ def exec_record(m, done):
     record, spent = done[m.engines[EXEC].instruction], m.exec_.spent
     record.busy, record.fill = spent.busy, spent.fill
     record.a, record.b, record.c = spent.a, spent.b, spent.c
-    record.semaphores, record.instruction = spent.semaphores, spent.instruction
+    record.instruction = spent.instruction
 
 
 @njit
@@ -122,10 +120,8 @@ def _charge(spent, cause, cycles):
         spent.a += cycles
     elif 1 << cause == B_FULL:
         spent.b += cycles
-    elif 1 << cause == C_FREE:
-        spent.c += cycles
     else:
-        spent.semaphores += cycles
+        spent.c += cycles
 
 
 @njit

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sparsat.algo.patterns import NMPattern
 from sparsat.dataflow.ir import Conv, MatMul, Update
-from sparsat.dataflow.nests import Reduce, Spread
+from sparsat.dataflow.nests import Spread
+from sparsat.dataflow.reduce import ReducePlan
 from sparsat.dataflow.schedule import Planned, Scheduled
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa import instructions as isa
@@ -61,7 +62,7 @@ def check_step(config: SATConfig, scheduled: Scheduled, seed: int = 0) -> Iterat
         if planned.plan is not None:
             got, expected = _gemm(config, planned, program, memory, generator)
         elif isinstance(planned.op.work, Update):
-            got, expected = check_update(config, planned, program, memory, generator)
+            got, expected = check_update(config, program, memory, generator)
         else:
             continue
         yield _compare(planned.op.name, got, expected)
@@ -89,7 +90,7 @@ def _gemm(
     """What the program leaves in memory, and what the golden model says."""
     plan, work, at = planned.plan, planned.op.work, planned.at
     assert plan is not None
-    nest = plan.nest if hasattr(plan, "nest") else plan.phases[0]
+    nest = plan.nest
     if isinstance(work, MatMul):
         assert isinstance(nest, Spread)
         a = operands.draw(generator, work.batch, work.p, work.k)
@@ -101,12 +102,14 @@ def _gemm(
     work, stage = operands.plain(work, planned.op.stage)
     x = operands.draw(generator, work.n, work.ci, work.h, work.w)
     dy = operands.draw(generator, work.n, work.co, work.oh, work.ow)
-    if isinstance(nest, Reduce):
+    if isinstance(plan, ReducePlan):
+        nest = plan.nest
         operands.put_image(memory, at.a, nest.data, work, x, patches=True)
         operands.put_image(memory, at.b, nest.gradient, work, dy)
         run(config, [*program, isa.Halt()], memory.bytes)
         got = operands.get_gradient(config, memory, at, work, nest)
         return got, conv_result(work, stage, dy, x)
+    assert isinstance(nest, Spread)
     weight = operands.draw(generator, work.co, work.ci // work.groups, work.kh, work.kw)
     pattern = NMPattern(*planned.pattern) if planned.pattern else None
     source = x if stage == "FF" else dy

@@ -9,13 +9,16 @@ from sparsat.dataflow.ir import Conv, MatMul
 
 
 def conv_result(work: Conv, stage: str, a: Tensor, b: Tensor) -> Tensor:
-    """FF (x, w) to y, BP (dy, w) to dx, WU (dy, x) to dw; fp16 in NCHW, weights [co, ci / groups, kh, kw].
+    """FF (x, w) to y, BP (dy, w) to dx, WU (dy, x) to dw; fp16 in NCHW.
 
+    Weights are [co, ci / groups, kh, kw].
     `work` is not transposed. Results are fp16, of WU float32.
     """
     parts = [
         _group_result(work, stage, *operands)
-        for operands in zip(_groups(work, stage, a), _groups(work, stage, b, second=True), strict=True)
+        for operands in zip(
+            _groups(work, stage, a), _groups(work, stage, b, second=True), strict=True
+        )
     ]
     return torch.cat(parts, 0 if stage == "WU" else 1)
 

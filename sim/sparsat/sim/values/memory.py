@@ -46,7 +46,7 @@ def padded_weights(weights: Weights, values: Tensor) -> Tensor:
     return whole
 
 
-def to_masters(config: SATConfig, weights: Weights, values: Tensor, *, transposed: bool) -> Tensor:
+def to_masters(config: SATConfig, values: Tensor, *, transposed: bool) -> Tensor:
     """[taps, inputs, outputs], whole blocks, in the order of masters and gradients."""
     values = values.transpose(1, 2) if transposed else values
     blocks = values.unflatten(1, (-1, config.block)).unflatten(3, (-1, config.cols))

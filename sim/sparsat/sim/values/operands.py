@@ -1,5 +1,6 @@
 """Random operands, put where an operation expects them, and its results read back."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,7 +27,13 @@ def plain(work: Conv, stage: str) -> tuple[Conv, str]:
 
 
 def put_image(
-    memory: Memory, address: int, layout: Activation, work: Conv, x: Tensor, *, patches: bool = False
+    memory: Memory,
+    address: int,
+    layout: Activation,
+    work: Conv,
+    x: Tensor,
+    *,
+    patches: bool = False,
 ) -> None:
     """NCHW as the layout has it: tokens of an image, or patches of the first layer's input."""
     taps = work.kh * work.kw
@@ -98,7 +105,7 @@ def get_gradient(
 ) -> Tensor:
     """[co, ci / groups, kh, kw]: of joined groups the blocks that are weights."""
     weights = nest.weights
-    flat = memory.get(at.out, (nest.products, weights.elements), "f4")
+    flat = memory.get(at.out, (nest.products, weights.elements), np.float32)
     ci, co = work.ci // work.groups, work.co // work.groups
     together = -(-work.groups // nest.products)
     found = []
@@ -115,7 +122,7 @@ def get_gradient(
 
 def _feature_planes(x: Tensor, layout: Activation, heads: int) -> Tensor:
     """[batch, tokens, width] as [images, tokens, 1, heads · padded width]."""
-    batch, tokens, width = x.shape
+    batch, _, width = x.shape
     if heads > 1:
         x = F.pad(x, (0, padded(width, layout.config.block) - width))
     x = x.unflatten(0, (batch // heads, heads)).transpose(1, 2).flatten(2)

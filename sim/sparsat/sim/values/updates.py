@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from sparsat.algo.patterns import NMPattern
-from sparsat.dataflow.schedule import Planned
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa import instructions as isa
 from sparsat.sim.functional import run
@@ -14,7 +13,6 @@ from sparsat.sim.values.memory import Memory, operand_copy, to_masters
 
 def check_update(
     config: SATConfig,
-    planned: Planned,
     program: list[isa.Instruction],
     memory: Memory,
     generator: torch.Generator,
@@ -22,19 +20,18 @@ def check_update(
     """Everything an UPDATE leaves in memory, and what it should leave, as flat tensors."""
     (op,) = program
     assert isinstance(op, isa.Update)
-    weights = planned.site.weights
     turned = bool(op.transposed)
     shape = (op.taps, op.in_blocks * config.block, op.out_blocks * config.block)
     w, v, g = (torch.randn(shape, generator=generator) for _ in range(3))
     for address, values in ((op.master, w), (op.momentum, v), (op.gradient, g)):
-        memory.put(address, to_masters(config, weights, values, transposed=turned).numpy())
+        memory.put(address, to_masters(config, values, transposed=turned).numpy())
     run(config, [op, isa.Halt()], memory.bytes)
     pattern = NMPattern(op.n, 4 << op.log_m)
     new_w, new_v = _step(op, pattern, w, v, g)
     got, expected = [], []
     for address, values in ((op.master, new_w), (op.momentum, new_v)):
         flat = torch.from_numpy(memory.get(address, (values.numel(),), np.float32).copy())
-        ordered = to_masters(config, weights, values, transposed=turned)
+        ordered = to_masters(config, values, transposed=turned)
         got.append(flat)
         expected.append(ordered.flatten())
     if op.copies:
@@ -43,9 +40,9 @@ def check_update(
             (True, op.forward, op.forward_index),
             (False, op.backward, op.backward_index),
         ):
-            values, indices = operand_copy(config, new_w, kept, forward=forward)
-            got.append(_floats(memory.get(value, (values.size,), np.float16)))
-            expected.append(_floats(values))
+            kept_values, indices = operand_copy(config, new_w, kept, forward=forward)
+            got.append(_floats(memory.get(value, (kept_values.size,), np.float16)))
+            expected.append(_floats(kept_values))
             if indices is not None:
                 got.append(_floats(memory.get(index, (indices.size,), np.uint8)))
                 expected.append(_floats(indices))
