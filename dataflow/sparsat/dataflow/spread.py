@@ -284,7 +284,7 @@ class SpreadPlan:
         blocks = width * nest.products
         return LoadB(
             address=at.b + first * value,
-            lines=blocks * value // line,
+            lines=-(-blocks * value // line),
             index_address=at.b_index + first * index if indexed else 0,
             index_lines=-(-blocks * index // line) if indexed else 0,
             **fields,
