@@ -2,8 +2,8 @@
 
 Products and vector operations run one after another; an operation's cycles are those from the end
 of the one before it to its own end: they add up to the step's. It ends when its results are
-in memory; where the next product waits for none of them, when the array is done with it. Updates run
-beside all that: to them belongs only what is left when everything else is done.
+in memory; where the next product waits for none of them, when the array is done with it. Updates
+run beside all that: to them belongs only what is left when everything else is done.
 """
 
 from dataclasses import dataclass
