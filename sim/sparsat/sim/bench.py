@@ -166,8 +166,9 @@ PAGE = """\
 
 Made by `make bench-sim`: CPU seconds and peak memory of one process, the cheapest of {repeats},
 under Python {python}. *Start* is the interpreter and what is imported before the work. Compiled
-code is in its cache; compiling it takes some seconds more, once. Memory is to stay within 1,024 MiB
-beyond PyTorch's own. {torch} of the processes imported PyTorch but those that capture.
+code is in its cache; the first run of all compiles it, which takes longer. Memory is
+to stay within 1,024 MiB beyond PyTorch's own. {torch} of the processes
+imported PyTorch but those that capture.
 
 ## Getting the step of {model}, batch {batch}
 
