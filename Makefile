@@ -4,15 +4,19 @@ PARTS := hw algo dataflow sim boards cli tests
 PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
-.PHONY: help venv demo test lint verify-float resources bench-array bench-algo isa-fields requirements
+.PHONY: help venv demo demo-array test lint verify-float reproduce resources \
+	bench-array bench-algo bench-sim isa-fields requirements
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make venv          install everything into .venv'
-	@echo 'make demo          a first look at the kit'
+	@echo 'make demo          simulate a training step, with a report to look at'
+	@echo 'make demo-array    generate the array, run a GEMM on it'
 	@echo 'make test          run the tests (ARGS="-k adder" passes options to pytest)'
 	@echo 'make lint          check style and types'
 	@echo 'make verify-float  millions of vectors through the floating-point units'
+	@echo 'make reproduce     the paper'"'"'s speed-up and ablations: rewrite docs/reproduction.md'
+	@echo 'make bench-sim     what the simulator costs: rewrite docs/simulation_speed.md'
 	@echo 'make bench-array   how fast the 8x8 array runs in Verilator'
 	@echo 'make bench-algo    what sparse training costs beside dense training'
 	@echo 'make resources     estimate what the blocks cost, and how fast they run'
@@ -27,7 +31,11 @@ venv: .venv/installed
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[train,verify,dev]' -c constraints.txt
 	@touch $@
 
-demo: venv
+demo: venv build
+	.venv/bin/sparsat simulate resnet18 --html build/resnet18.html
+	@echo 'The same to look at: build/resnet18.html'
+
+demo-array: venv
 	.venv/bin/sparsat generate --config small -o build/small
 	.venv/bin/sparsat gemm --config small --pattern 2:8
 
@@ -44,6 +52,17 @@ verify-float: venv
 
 resources: venv
 	$(RUN) -m sparsat.hw.resources
+
+reproduce: venv build
+	$(RUN) -m sparsat.sim.reproduce > build/reproduction.md
+	mv build/reproduction.md docs/
+
+bench-sim: venv build
+	$(RUN) -m sparsat.sim.bench > build/simulation_speed.md
+	mv build/simulation_speed.md docs/
+
+build:
+	@mkdir $@
 
 bench-array: venv
 	.venv/bin/sparsat gemm --config small --p 512 --q 512
