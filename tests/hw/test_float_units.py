@@ -30,16 +30,16 @@ def test_units_answer_as_the_oracles_do(name):
 class NoSticky(Accumulate):
     """Forgets that something other than zero was shifted out."""
 
-    def _round(self, m):
-        self._sticky = Const(0, 3)
-        super()._round(m)
+    def _normalise_and_round(self, m):
+        self._sticky = Const(0, 2)
+        super()._normalise_and_round(m)
 
 
 class FlushesLate(Accumulate):
     """Keeps what lies below binary32's normal numbers."""
 
-    def _limit(self, m, exp, mant):
-        super()._limit(m, exp + 1, mant)
+    def _limit(self, m, exp, doubled):
+        super()._limit(m, exp + 1, doubled)
 
 
 @pytest.mark.parametrize(("broken", "fmt"), [(NoSticky, FP16), (FlushesLate, BF16)])
