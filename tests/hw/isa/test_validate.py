@@ -83,7 +83,7 @@ COUNTS = [
         (EXEC, field)
         for field in ("outer", "inner", "p", "tiles_p", "q_blocks", "tiles_q", "groups")
     ],
-    *[(EXEC, field) for field in ("passes", "k", "products0", "products1", "height", "width")],
+    *[(EXEC, field) for field in ("passes", "products0", "products1", "height", "width")],
     *[(EXEC, field) for field in ("r0_count", "r1_count", "k0_count", "k1_count")],
     *[(EXEC, field) for field in ("q0_count", "q1_count", "b_height", "b_width")],
 ]
