@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -20,6 +20,8 @@ from sparsat.hw.timing import (
     first_chunk,
     issue,
     next_chunk,
+    return_time,
+    sums_return,
 )
 from sparsat.hw.tools.array_model import ArrayStreams
 
@@ -57,9 +59,9 @@ def late_operation(rng: random.Random, config: SATConfig) -> Late:
         tiles=rng.randint(1, 7),
         a_order=rng.choice(orders),
         b_order=rng.choice(orders),
-        resume=rng.random() < 0.3,
+        resume=rng.random() < 0.5,
     )
-    whole = op.resume or op.dataflow is Dataflow.WS
+    whole = op.dataflow is Dataflow.WS
     tiles = [op.tiles] if whole else chunks_of(rng, op.tiles)
     slowest = max(op.groups * op.period(config), config.rows * op.interleave)
     mean = rng.choice([0.3, 1.0, 1.0, 2.0]) * slowest
@@ -133,6 +135,7 @@ def test_the_operations_cover_what_matters(config):
         [late for late in lates if late.op.dataflow is Dataflow.WS],
         [late for late in lates if late.op.resume and late.op.dataflow is Dataflow.OS],
         [late for late in lates if late.op.groups == 1 and len(late.tiles) > 1],
+        [late for late in lates if late.op.resume and len(late.tiles) > 1],
         [late for late in lates if len(late.tiles) > 2],
         [late for late in lates if late.op.dense],
     ):
@@ -150,6 +153,50 @@ def test_slots_and_ends_are_the_arrays_to_the_cycle(array_model, config):
         expected, over = predicted(config, late)
         assert issued.tolist() == expected, late
         assert cycles == over + array_tail(config, late.op), late
+
+
+def chained(rng: random.Random, config: SATConfig) -> Late:
+    """Chunks of as many tiles each, all resumed, of little to do and some of them late."""
+    late = late_operation(rng, config)
+    chunks, tiles = rng.randint(2, 4), rng.randint(2, 5)
+    op = replace(
+        late.op,
+        dataflow=Dataflow.OS,
+        groups=rng.choice([1, 1, 2]),
+        tiles=chunks * tiles,
+        resume=True,
+    )
+    ready = [rng.choice([0, 0, rng.randint(0, 3000)]) for _ in range(chunks)]
+    return Late(op, [tiles] * chunks, ready)
+
+
+@pytest.mark.parametrize("config", [TINY, SMALL, BFLOAT], ids=lambda config: config.name)
+def test_sums_are_back_when_the_next_chunk_needs_them(array_model, config):
+    """From a sum's way out to its like's way in a chunk later it takes `return_time` at least."""
+    rng = random.Random(f"chained chunks of {config.name}")
+    lates = [chained(rng, config) for _ in range(150)]
+    ops = [late.op for late in lates]
+    ready = np.concatenate([first_slots(late, late.ready) for late in lates])
+    run = array_model(config).run(ops, zeros(config, ops), ready=ready)
+    per_tile = [config.rows * op.interleave for op in ops]
+    ends = np.cumsum([op.tiles * sums for op, sums in zip(ops, per_tile, strict=True)])[:-1]
+    taken, given = (np.split(cycles.astype(int), ends) for cycles in (run.taken, run.given))
+    spare = []
+    for late, sums, enters, leaves in zip(lates, per_tile, taken, given, strict=True):
+        of_a_chunk = late.tiles[0] * sums
+        least = (enters[of_a_chunk:] - leaves[:-of_a_chunk]).min()
+        spare.append(least - return_time(config, replace(late.op, tiles=late.tiles[0])))
+    assert min(spare) == 0
+
+
+def test_which_chunks_are_one_operation():
+    """Those of three tiles that a column's eight cycles of C do not hold up, and longer ones."""
+    op = ArrayOp(dataflow=Dataflow.OS, n=2, m=8, ir=1, is_=1, groups=1, tiles=3, resume=True)
+    # SMALL has 8 rows: tiles are 12 cycles apart, 7 + 4 + 1 go off, 0 are left, or 12.
+    assert not sums_return(SMALL, op)
+    assert sums_return(SMALL, replace(op, tiles=4))
+    assert not sums_return(SMALL, replace(op, tiles=2, groups=1000))
+    assert not sums_return(SMALL, replace(op, tiles=100, dataflow=Dataflow.WS))
 
 
 def test_cycles_count_from_the_one_in_which_the_operation_is_taken():

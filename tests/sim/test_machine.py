@@ -6,6 +6,8 @@ import pytest
 
 from random_programs import random_program
 from slow_machine import run_slowly
+from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles
+from sparsat.hw.array_op import Dataflow, Order
 from sparsat.hw.config import preset
 from sparsat.hw.isa.instructions import (
     SEM_MAX,
@@ -18,6 +20,7 @@ from sparsat.hw.isa.instructions import (
     Update,
     Vector,
 )
+from sparsat.hw.timing import DECODE, FEED, START
 from sparsat.sim.engines.decoded import Engine
 from sparsat.sim.machine import CAUSES, MachineError, run
 
@@ -93,6 +96,21 @@ def test_times_by_hand():
     assert seen["end"][1] == 73 + 64 + 2 + 60
     assert seen["busy"][2] == 4 * 400 * 4 * 8
     assert seen["end"][4] == seen["end"].max() == seen["end"][3]
+
+
+@pytest.mark.parametrize("tiles", [1, 2, 4])
+def test_chained_chunks_take_the_array_as_long_as_the_planner_expects(tiles):
+    """Their operands are there: the array starts after the first words, and never waits."""
+    fields = {"n": 4, "ir": 2, "is_": 4, "groups": 20}
+    chain = Exec(**fields, tiles_p=tiles, outer=3, inner=2, a_advance=0, c_advance=0, chain=1)
+    program = [LoadA(lines=1), LoadB(lines=1), chain, Halt()]
+    record = run(TINY, program).instructions[2]
+    mapping = Mapping(Dataflow.OS, 4, 4, 2, 4, Order.K, Order.K)
+    fresh = os_cycles(TINY, mapping, 20, tiles, False)
+    resumed = chained_cycles(TINY, mapping, 20, tiles, 5)
+    assert record["busy"] + record["fill"] == DECODE + 8 + FEED - START + fresh + resumed
+    one_by_one = 5 * os_cycles(TINY, mapping, 20, tiles, True)
+    assert (resumed < one_by_one) == (tiles == 4)
 
 
 def test_a_stream_that_always_hits_runs_at_a_line_per_cycle_but_for_refresh():

@@ -121,7 +121,7 @@ def run(
     """Run the cases' operations one after another; returns each one's sums [P, Q] and cycles."""
     streams = [case.vectors.streams for case in run_cases]
     ops = [case.gemm.op for case in run_cases]
-    sums, cycles, _ = model.run(ops, _join(streams), seed=run_cases[0].seed, stall=stall)
+    sums, cycles, *_ = model.run(ops, _join(streams), seed=run_cases[0].seed, stall=stall)
     ends = np.cumsum([one.sums for one in streams])[:-1]
     parts = np.split(sums, ends, axis=1)
     return [case.gemm.outputs(x) for case, x in zip(run_cases, parts, strict=True)], cycles

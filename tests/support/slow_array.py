@@ -7,7 +7,7 @@ from itertools import product
 from slow_core import Machine, Steps
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.isa.instructions import Advance, Exec, Sem
-from sparsat.hw.timing import START, array_tail
+from sparsat.hw.timing import START, array_tail, sums_return
 
 DECODE, FEED, FEED_AHEAD, RELEASE = 8, 12, 3, 4
 
@@ -24,10 +24,13 @@ class Chunk:
     ends: list[bool]
     issued: int = 0
 
-    @property
-    def alone(self) -> bool:
-        """Whether it is an operation, or several, of its own."""
-        return bool(self.x.ws or self.x.chain or self.x.resume)
+    def ends_operation(self, returning: bool) -> bool:
+        """Whether the next chunk cannot join; `returning`: C has its sums back by then."""
+        if self.x.ws or self.last:
+            return True
+        if not self.x.chain and not self.x.resume:
+            return False
+        return not self.resumed or self.ends[2] or not returning
 
 
 class Execution:
@@ -95,7 +98,7 @@ class Execution:
                     chunk.issued += 1
             if not x.ws:
                 self.release(chunk, issued + op.load_b + m.config.cols + RELEASE)
-            if chunk.alone or chunk.last:
+            if chunk.ends_operation(returning=sums_return(m.config, op)):
                 break
             before = chunk
             self.chunks.popleft()

@@ -41,7 +41,7 @@ def run_gemm(mapping: ArrayGemm, seed: int) -> GemmResult:
     model = ArrayModel(mapping.config)
     streams = mapping.streams(a.view(torch.uint16).numpy(), grouped)
     started = time.process_time()
-    sums, cycles, _ = model.run([mapping.op], streams)
+    sums, cycles, *_ = model.run([mapping.op], streams)
     seconds = time.process_time() - started
     got = mapping.outputs(sums)
     macs = mapping.p * mapping.q * (mapping.k // mapping.m) * mapping.n

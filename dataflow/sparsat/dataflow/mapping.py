@@ -6,7 +6,7 @@ from functools import cache
 
 from sparsat.hw.array_op import FEEDER_ROWS, WORD, ArrayOp, Dataflow, Order
 from sparsat.hw.config import GROUP_SIZES, SATConfig
-from sparsat.hw.timing import array_cycles
+from sparsat.hw.timing import array_cycles, sums_return
 
 BOTH = (Dataflow.OS, Dataflow.WS)
 
@@ -102,6 +102,16 @@ def os_cycles(
 ) -> int:
     """Cycles of one output-stationary operation of any number of tiles."""
     return array_cycles(config, mapping.op(groups, tiles, resume, least))
+
+
+@cache
+def chained_cycles(
+    config: SATConfig, mapping: Mapping, groups: int, tiles: int, chunks: int, least: int = 0
+) -> int:
+    """Cycles of output-stationary chunks that all resume, in as few operations as can be."""
+    if chunks and sums_return(config, mapping.op(groups, tiles, True, least)):
+        return os_cycles(config, mapping, groups, tiles * chunks, True, least)
+    return chunks * os_cycles(config, mapping, groups, tiles, True, least)
 
 
 @cache

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from sparsat.dataflow.halves import Halves
 from sparsat.dataflow.layout import HALF, SINGLE, Activation
-from sparsat.dataflow.mapping import Mapping, os_cycles, ws_cycles
+from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycles
 from sparsat.dataflow.nests import Reduce
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.runs import Level, store_levels
@@ -62,20 +62,17 @@ class ReducePlan:
         return sum(self._block_cycles(block) for block in self.blocks)
 
     def _block_cycles(self, block: Block) -> int:
-        total, resume = 0, False
-        for run in self._runs():
+        config, mapping, total = self.config, self.mapping, 0
+        for index, run in enumerate(self._runs()):
             pixels, chunks = self._pixels(run), self._chunks(run)
-            if self.mapping.os:
-                groups, tiles = -(-pixels // self.mapping.m), self._tiles(block)
-                again = os_cycles(self.config, self.mapping, groups, tiles, True)
-                first = (
-                    again if resume else os_cycles(self.config, self.mapping, groups, tiles, False)
-                )
-                total += first + (chunks - 1) * again
+            if mapping.os:
+                groups, tiles = -(-pixels // mapping.m), self._tiles(block)
+                fresh = int(index == 0)
+                total += fresh * os_cycles(config, mapping, groups, tiles, False)
+                total += chained_cycles(config, mapping, groups, tiles, chunks - fresh)
             else:
                 passes, slots, sets = self._passes(pixels), self._slots(block), self._sets(block)
-                total += chunks * ws_cycles(self.config, self.mapping, slots, sets, passes)
-            resume = True
+                total += chunks * ws_cycles(config, mapping, slots, sets, passes)
         return total
 
     def _tiles(self, block: Block) -> int:

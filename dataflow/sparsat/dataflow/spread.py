@@ -11,7 +11,7 @@ from functools import cached_property
 
 from sparsat.dataflow.halves import Halves
 from sparsat.dataflow.layout import HALF, padded
-from sparsat.dataflow.mapping import Mapping, os_cycles, ws_cycles
+from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycles
 from sparsat.dataflow.nests import Spread
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.runs import Level, store_levels
@@ -101,8 +101,8 @@ class SpreadPlan:
         if self.parts == 1:
             return os_cycles(config, mapping, groups, chunks * tiles, False, least)
         first = os_cycles(config, mapping, groups, tiles, False, least)
-        again = os_cycles(config, mapping, groups, tiles, True, least)
-        return chunks * (first + (self.parts - 1) * again)
+        rest = chained_cycles(config, mapping, groups, tiles, self.parts - 1, least)
+        return chunks * (first + rest)
 
     def lines(self) -> tuple[int, int, int]:
         """Lines moved in all, before the first chunk can start, and after the last."""

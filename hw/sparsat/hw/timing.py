@@ -8,8 +8,8 @@ are late for one slot also hold back the multiplications of the slot before.
 Slots may come in *chunks* of whole tiles whose operands arrive together: a chunk's first slot is
 not issued before the cycle `ready`, and its others are never late. A chunk is a pair: the issue of
 its first slot, and the earliest issue of the slot after its first tile. The functions of chunks
-take a few integers and may be called from numba's `njit`. Only output-stationary operations that
-do not resume have more than one chunk.
+take a few integers and may be called from numba's `njit`. Only output-stationary operations have
+more than one chunk. Those of one that resumes may go on with each other's sums: see `sums_return`.
 """
 
 from typing import NamedTuple
@@ -48,6 +48,8 @@ ISSUE_TO_SUM = 9
 """From a slot's arrival at a row to the last pipeline stage of its first multiplication."""
 LEAVE = 4
 """From the last sum's departure in column 0 to that column's output register, and idle again."""
+C_TURN = 8
+"""From a sum's arrival at a column's output register until C can give it back as an initial one."""
 
 
 class Pace(NamedTuple):
@@ -130,6 +132,23 @@ def array_tail(config: SATConfig, op: ArrayOp) -> int:
     multiply = (op.n - 1) * op.pace + op.interleave - 1
     sums_above = (config.rows - 1) * op.interleave if op.dataflow is Dataflow.OS else 0
     return to_last_row + ISSUE_TO_SUM + multiply + sums_above + config.cols + LEAVE
+
+
+def return_time(config: SATConfig, op: ArrayOp) -> int:
+    """Cycles, at least, from a sum's arrival at a column's output register until it is wanted as an
+    initial one, where chunks of `op.tiles` tiles go on with each other's sums in one operation.
+
+    Output-stationary, of two tiles or more. Initial sums of a tile enter while those of the second
+    tile before it leave; tiles are `spacing` apart. A sum leaves `rows - 1 + LEAVE` cycles after
+    its like has entered, and a round of the interleave later where it waited for a summand.
+    """
+    between = (op.tiles - 2) * array_pace(config, op).spacing
+    return between - (config.rows - 1 + LEAVE + op.interleave)
+
+
+def sums_return(config: SATConfig, op: ArrayOp) -> bool:
+    """Whether resumed chunks of `op.tiles` tiles may be one operation, see `return_time`."""
+    return op.dataflow is Dataflow.OS and return_time(config, op) >= C_TURN
 
 
 def array_release(config: SATConfig, op: ArrayOp) -> int:

@@ -54,10 +54,10 @@ def _check_fields(config: SATConfig, site: Site, e: Exec) -> None:
 
 
 def _array_op(e: Exec) -> ArrayOp:
-    """The operation that the array runs: all chunks, or one of them with `chain`."""
+    """The longest operation that the array may run: all chunks, or a weight-stationary pass."""
     tiles = e.products0 * e.products1 * e.tiles_q
     if not e.ws:
-        tiles *= e.tiles_p * (1 if e.chain else e.outer * e.inner)
+        tiles *= e.tiles_p * e.outer * e.inner
     return ArrayOp(
         dataflow=Dataflow(e.ws),
         n=e.n,

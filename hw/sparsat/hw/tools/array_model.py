@@ -26,7 +26,8 @@ enum {{ DONE, TIMEOUT, A_MISSING, B_MISSING, C_MISSING, O_FULL }};
 
 extern "C" int run(const uint32_t* ops, uint64_t op_count, Words* a, Words* b, Words* c, Sums* o,
                    uint32_t seed, uint32_t stall, uint64_t limit, uint64_t* cycles,
-                   uint64_t slots, const uint64_t* ready, uint64_t* issued) {{
+                   uint64_t slots, const uint64_t* ready, uint64_t* issued,
+                   uint64_t* taken, uint64_t* given) {{
     const auto context = std::make_unique<VerilatedContext>();
     const auto top = std::make_unique<Vtop>(context.get());
     const auto clock = [&] {{ top->clk = 1; top->eval(); top->clk = 0; top->eval(); }};
@@ -45,6 +46,8 @@ extern "C" int run(const uint32_t* ops, uint64_t op_count, Words* a, Words* b, W
         for (int w = 0; w < {request_words}; ++w) {request}
         top->eval();
 {take}
+        if (top->c_ready_0) *taken++ = cycle;
+        if (top->o_valid_0) *given++ = cycle;
         if (top->step_ready && top->step_valid) issued[slot++] = cycle - started;
         if (top->i___05Fvalid && top->i___05Fready) {{ running = true; started = cycle; }}
         else if (running && !top->busy) {{
@@ -100,12 +103,15 @@ class ArrayRun(NamedTuple):
 
     `sums` are binary32 bits [cols, sums]; `cycles` [ops] is what each operation took; `issued`
     [slots of all operations] is the cycle in which the array took each slot's operands, counted
-    from the one in which it took the operation.
+    from the one in which it took the operation. `taken` and `given` are the cycles, from reset, in
+    which column 0 took each initial sum and gave each sum.
     """
 
     sums: np.ndarray
     cycles: np.ndarray
     issued: np.ndarray
+    taken: np.ndarray
+    given: np.ndarray
 
 
 class ArrayModel:
@@ -144,6 +150,7 @@ class ArrayModel:
         if at_hand.shape != (slots,):
             raise ValueError(f"ready has the shape {at_hand.shape}, it must be ({slots},)")
         issued = np.zeros(slots, np.uint64)
+        taken, given = (np.zeros(n, np.uint64) for n in (len(streams.c[0]), streams.sums))
         words = -(-request_layout(self.config).size // 32)
         requests = np.array(
             [
@@ -168,7 +175,7 @@ class ArrayModel:
             cycles.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_uint64(slots),
             at_hand.ctypes.data_as(ctypes.c_void_p),
-            issued.ctypes.data_as(ctypes.c_void_p),
+            *(array.ctypes.data_as(ctypes.c_void_p) for array in (issued, taken, given)),
         )
         if outcome:
             raise RuntimeError(_OUTCOMES[outcome].format(limit=limit))
@@ -176,7 +183,7 @@ class ArrayModel:
             left = [port for port, span in enumerate(group) if span.at != span.end]
             if left:
                 raise RuntimeError(f"{name}: ports {left} have words left over")
-        return ArrayRun(np.stack(sums), cycles, issued)
+        return ArrayRun(np.stack(sums), cycles, issued, taken, given)
 
 
 def _spans(arrays: Sequence[np.ndarray]) -> ctypes.Array:

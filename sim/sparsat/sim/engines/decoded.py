@@ -24,7 +24,7 @@ from sparsat.hw.isa.instructions import (
     Store,
     Update,
 )
-from sparsat.hw.timing import Pace, array_pace, array_release, array_tail
+from sparsat.hw.timing import Pace, array_pace, array_release, array_tail, sums_return
 from sparsat.sim.records import record
 
 
@@ -75,13 +75,15 @@ block and of SORE per square."""
 VECTOR_TABLE = record("read write")
 EXECUTE = record(
     CHUNKS + "a_advance b_advance c_advance a_held a_keep b_held b_keep c_held c_keep "
-    "ws chain resume passes tiles slots feed release tail",
+    "ws chain resume fresh_goes_on resumed_goes_on passes tiles slots feed release tail",
     fresh=len(Pace._fields),
     resumed=len(Pace._fields),
 )
-"""`tiles` and `slots` of a chunk (weight-stationary: of a pass), `feed` cycles that a feeder takes
-for a first slot, `release` cycles until halves are given back, `tail` from an operation's end until
-the array is idle; the `Pace` of operations that start from 0, and of resumed ones."""
+"""`fresh_goes_on`, `resumed_goes_on`: whether the array's operation goes on with the next chunk,
+after one whose sums start from 0, and after a resumed one with which the half of C does not end.
+`tiles` and `slots` of a chunk (weight-stationary: of a pass), `feed` cycles that a feeder takes for
+a first slot, `release` cycles until halves are given back, `tail` from an operation's end until the
+array is idle; the `Pace` of operations that start from 0, and of resumed ones."""
 
 
 class Decoded(NamedTuple):
@@ -173,16 +175,18 @@ def _array(config: SATConfig, op: ArrayOp) -> tuple[Pace, int, int, int]:
 
 def _execute(config: SATConfig, each: Exec) -> tuple[str, Fields]:
     fresh, feed, release, tail = _array(config, array_op(each, resumed=False))
-    resumed = _array(config, array_op(each, resumed=True))[0]
+    again = array_op(each, resumed=True)
     tiles = _tiles(each)
     derived = {
+        "fresh_goes_on": not (each.ws or each.chain or each.resume),
+        "resumed_goes_on": sums_return(config, again),
         "tiles": tiles,
         "slots": tiles * each.groups,
         "feed": feed,
         "release": release,
         "tail": tail,
         "fresh": fresh,
-        "resumed": resumed,
+        "resumed": _array(config, again)[0],
     }
     return "execute", vars(each) | derived
 

@@ -56,21 +56,25 @@ def exec_chunk(m):
     eng, place, now = m.engines[EXEC], m.exec_, m.clock.now
     x = place.x
     ready = now + x.feed + FEED
-    alone = x.ws or x.chain or x.resume
     last = place.o == x.outer - 1 and place.i == x.inner - 1
     passes = x.passes if x.ws else 1
     began = place.idle
-    fresh = (place.o == 0 and place.i == 0) or _begins(x.c_advance, place.o, place.i, x.c_held)
-    pace = _pace(m, x.resume or (x.chain and not fresh))
-    if alone or (place.o == 0 and place.i == 0):
-        _charge(place.spent, eng.cause, now - max(eng.at, place.idle))
-        chunk = first_chunk(pace, max(now, place.idle), ready)
-    else:
+    first = place.o == 0 and place.i == 0
+    new_c = first or _begins(x.c_advance, place.o, place.i, x.c_held)
+    resumed = x.resume or (x.chain and not new_c)
+    pace = _pace(m, resumed)
+    if place.goes_on:
         chunk = next_chunk(pace, place.free, ready)
         _charge(place.spent, eng.cause, chunk[0] - place.free)
         if place.pending_c:
             give(m, chunk[0] + x.tail, C_FULL)
-    if alone or last:
+    else:
+        _charge(place.spent, eng.cause, now - max(eng.at, place.idle))
+        chunk = first_chunk(pace, max(now, place.idle), ready)
+    place.pending_c = _ends(x.c_advance, place.i, x.inner, last, x.c_keep)
+    may_go_on = x.resumed_goes_on and not place.pending_c if resumed else x.fresh_goes_on
+    place.goes_on = may_go_on and not last
+    if not place.goes_on:
         place.idle = end(pace, chunk, x.tiles) + x.tail
     for _ in range(passes - 1):
         pace = _pace(m, True)
@@ -81,8 +85,7 @@ def exec_chunk(m):
     place.free = issue(pace, chunk, x.slots)
     last_slot = issue(pace, chunk, x.slots - 1)
     _release(m, place.idle if x.ws else last_slot + x.release, last)
-    place.pending_c = _ends(x.c_advance, place.i, x.inner, last, x.c_keep)
-    if place.pending_c and (alone or last):
+    if place.pending_c and not place.goes_on:
         give(m, place.idle, C_FULL)
     if last:
         finish(m, EXEC, place.idle, eng.signal, eng.instruction)

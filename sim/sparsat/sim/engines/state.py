@@ -68,9 +68,10 @@ UPDATING = record(
 """The step's `block` and `run`; when the last blocks passed WUVE, their squares SORE."""
 STREAMING = record("read_line read_left write_line write_left", x=VECTOR_TABLE)
 SPENT = record("busy a b c instruction fill")
-EXECUTING = record("o i free idle pending_c", x=EXECUTE, spent=SPENT)
-"""`free`: earliest issue of the next slot; `idle`: when the array is; `pending_c`: sums of the
-last chunk wait for another one's first slot; `spent`: see `machine.Timing`."""
+EXECUTING = record("o i free idle goes_on pending_c", x=EXECUTE, spent=SPENT)
+"""`free`: earliest issue of the next slot; `idle`: when the array is; `goes_on`: the next chunk
+belongs to the same operation; `pending_c`: sums of the last chunk wait for the next one's first
+slot; `spent`: see `machine.Timing`."""
 DONE = record("entered start end read written busy a b c instruction fill")
 """What is recorded of each instruction: see `machine.Timing`."""
 WAITS = record("", cycles=CAUSES)
