@@ -137,16 +137,19 @@ FULL_RATE = [
     (SMALL, 3, 8, 2, 3),
     (SMALL, 2, 4, 3, 5),
     (SMALL, 4, 8, 1, 7),
+    (SMALL, 8, 8, 2, 2),
+    (SMALL, 16, 16, 2, 2),
+    (TINY, 2, 4, 1, 5),
 ]
 SLOWER = [  # with the cycles that a slot takes instead
     (SMALL, 1, 16, 2, 8, 32),  # the link: 32 values of A for 16 multiplications
     (SMALL, 2, 8, 2, 3, 16),
     (TINY, 1, 8, 4, 2, 16),
-    (TINY, 2, 8, 2, 2, 12),  # the adder: 6 cycles for a round of 4
-    (TINY, 1, 4, 1, 5, 6),
-    (SMALL, 16, 16, 2, 2, 96),
-    (SMALL, 8, 8, 1, 1, 48),
-    (SMALL, 2, 8, 2, 2, 16),  # the adder would take 12, the link and the feeder take 16
+    (TINY, 3, 8, 1, 3, 12),  # the adder: 4 cycles for a round of 3
+    (TINY, 2, 4, 1, 3, 8),
+    (SMALL, 16, 16, 1, 2, 64),
+    (SMALL, 8, 8, 1, 1, 32),
+    (SMALL, 3, 8, 2, 1, 16),  # the adder would take 12, the feeder takes 16
     (SMALL, 1, 4, 4, 2, 32),  # the feeder: 4 words for each of 8 rows, the link takes 16
     (TINY, 1, 4, 4, 1, 16),  # the feeder has 4 rows
 ]

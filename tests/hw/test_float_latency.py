@@ -28,7 +28,8 @@ def units_of(fmt):
     factors = {"a": row, "b": {"exp": 40}}
     product = {"mant": 1 << 2 * fmt.frac_bits, "exp": 126}
     accumulator = {"mant": 1 << 23, "exp": 127}
-    nothing: dict[str, dict[str, int]] = {"p": {}, "own": {}, "other": {}}
+    sums = {"p": {}, "c": accumulator, "fresh": 0}
+    other_sums = {"p": product, "c": {**accumulator, "exp": 128}, "fresh": 1}
     words = {"a": one(fmt), "b": one(fmt), "c": 0}
     other_words = {"a": 0, "b": 0, "c": one(FP32)}
     return [
@@ -36,7 +37,7 @@ def units_of(fmt):
         (ToRow, {"i": 0}, {"i": one(fmt)}),
         (ToCol, {"i": 0}, {"i": one(fmt)}),
         (Multiply, factors, {"a": {**row, "exp": 91}, "b": {"exp": 41}}),
-        (Accumulate, nothing, {"p": product, "own": accumulator, "other": accumulator}),
+        (Accumulate, sums, other_sums),
         (Narrow, {"i": 0}, {"i": one(FP32)}),
         (Widen, {"i": 0}, {"i": one(fmt)}),
         (MultiplyAccumulate, words, other_words),

@@ -30,9 +30,9 @@ def test_units_answer_as_the_oracles_do(name):
 class NoSticky(Accumulate):
     """Forgets that something other than zero was shifted out."""
 
-    def _round(self, m):
-        self._sticky = Const(0, 3)
-        super()._round(m)
+    def _normalise_and_round(self, m):
+        self._sticky = Const(0, 2)
+        super()._normalise_and_round(m)
 
 
 class FlushesLate(Accumulate):

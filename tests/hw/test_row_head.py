@@ -10,7 +10,7 @@ from amaranth.lib.data import Const
 from blocks import op_fields, simulate
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.config import preset
-from sparsat.hw.row_head import LAG, RESULT, RowHead
+from sparsat.hw.row_head import LAG, READ, RESULT, RowHead
 
 TINY = preset("tiny")
 UNPACK = 2  # cycles from `a_ready` to the value at the cell
@@ -129,12 +129,11 @@ def test_orders_follow_the_loops_over_n_ir_and_is(op):
         in_b = n * op.is_ + is_ if op.b_order is Order.MN else is_ * op.n + n
         in_a = n * op.ir + ir if op.a_order is Order.MN else ir * op.m + n * op.dense
         starts = slot["first"] and n == 0
-        read = trace.orders[cycle + 2]
+        read = trace.orders[cycle + READ]
         assert trace.orders[cycle].b_raddr == slot["b_sel"] * TINY.b_regs + in_b
         assert trace.orders[cycle + 1].a_base == slot["a_sel"] * TINY.a_regs + in_a
-        assert (read.not_own, read.w_raddr) == (starts, j)
         from_x = starts and (op.resume or op.dataflow is Dataflow.WS)
-        assert read.not_x == (not from_x)
+        assert (read.from_x, read.fresh, read.w_raddr) == (from_x, starts and not from_x, j)
         assert not from_x or read.x_raddr == slot["half"] * TINY.depth + j
         writes.add((cycle + RESULT, j))
     assert {(c, trace.orders[c].w_waddr) for c in trace.cycles_of("w_we")} == writes
@@ -194,7 +193,7 @@ def test_final_sums_leave_then_those_of_the_rows_above(op):
             tile % 2 * TINY.depth + number % op.interleave for number in range(above)
         ]
         assert sums[0][0] > ends[(tile + 1) * op.interleave - 1][0]
-        assert all(trace.orders[cycle].not_x for cycle, _ in sums)
+        assert not any(trace.orders[cycle].from_x for cycle, _ in sums)
     assert trace.done == [passed[-1][0]]
 
 
@@ -240,6 +239,8 @@ def test_row_0_takes_each_slots_initial_sums_one_slot_ahead():
     slots = [{**slot, "take": not slot.get("end")} for slot in slots_of(op)]
     trace = lead(op, slots, top=True)
     expected = [
-        cycle + 2 for cycle, slot, n, _, _, _ in steps(op, trace) if n == 0 and not slot.get("end")
+        cycle + READ
+        for cycle, slot, n, _, _, _ in steps(op, trace)
+        if n == 0 and not slot.get("end")
     ]
     assert trace.c_ready == expected

@@ -20,10 +20,10 @@ from sparsat.hw.float.unpack import ToRow
 from sparsat.hw.uspe import USPE, col_link, control_layout, row_link
 
 TINY = preset("tiny")
-IR, IS, M = 2, 3, 8
+IR, IS, M = 2, 2, 8
 AB_IN, C_IN, CTL_IN = 3, 1, 1  # cycles from the ports below to where the orders are obeyed
 OUT = 3  # cycles from a sum's last stage to the port below
-WRITE = 7  # that stage
+READ, WRITE = 3, 6  # stages of a summand and of its sum
 
 
 class Cell(wiring.Component):
@@ -65,7 +65,7 @@ class Script:
     def __init__(self, config: SATConfig):
         self.config = config
         self.ports: dict[int, dict[str, int]] = defaultdict(dict)
-        self.orders: dict[int, dict[str, int]] = defaultdict(lambda: {"not_x": 1, "not_own": 1})
+        self.orders: dict[int, dict[str, int]] = defaultdict(lambda: {"fresh": 1})
         self.expected: dict[int, int] = {}
 
     def load_a(self, at: int, half: int, words: np.ndarray) -> None:
@@ -90,9 +90,9 @@ class Script:
         self.orders[at]["b_raddr"] = b
         self.orders[at + 1]["a_base"] = a
         if start is None:
-            self.orders[at + 2] |= {"not_own": 0, "w_raddr": j}
+            self.orders[at + READ] |= {"fresh": 0, "w_raddr": j}
         elif start:
-            self.orders[at + 2] |= {"not_x": 0, "x_raddr": start - 1}
+            self.orders[at + READ] |= {"fresh": 0, "from_x": 1, "x_raddr": start - 1}
         self.orders[at + WRITE] |= {"w_we": 1, "w_waddr": j}
 
     def expect(self, at: int, word: int) -> None:
@@ -180,7 +180,7 @@ def test_sums_of_a_micro_tile(n, a_link):
 @pytest.mark.parametrize("a_link", [1, 2])
 def test_sums_resume_from_words_of_the_north(a_link):
     script = Script(TINY.with_(a_link=a_link))
-    tile(script, 2, 2, start=np.array([[1.5, -2, 0], [1e6, 2.0**-40, 3]], "f4").view(np.uint32))
+    tile(script, 2, 2, start=np.array([[1.5, 0], [-1e6, 2.0**-40]], "f4").view(np.uint32))
     script.run()
 
 

@@ -16,7 +16,7 @@ from enum import Enum
 
 from sparsat.hw.config import GROUP_SIZES, SATConfig
 
-ACC_LOOP = 6
+ACC_LOOP = 4
 """Cycles from reading a sum to reading its next value: the least interleave at full rate."""
 FEEDER_ROWS = 8
 """Rows of the array that one feeder serves, reading one word of A per cycle."""

@@ -14,7 +14,9 @@ from sparsat.hw.uspe import control_layout
 
 LAG = 2
 """Cycles a slot's computing runs behind its loading, so that the last word is in before its use."""
-RESULT = Multiply.latency + Accumulate.latency + 2
+READ = Multiply.latency + 2
+"""Stage at which a product meets its summand."""
+RESULT = READ + Accumulate.latency
 """Stage at which a new sum is written or sent."""
 
 
@@ -132,7 +134,7 @@ class RowHead(wiring.Component):
         delayed = _delay(m, delayed.as_value(), LAG)
         delayed_valid = _delay(m, delayed_valid, LAG)
 
-        run, wait = Signal(), Signal(3)
+        run, wait = Signal(), Signal(op.gap.shape())
         n, ir, is_, j = Signal(4), Signal(d), Signal(d), Signal(d)
         a_n, a, b_n, b = Signal(6), Signal(6), Signal(6), Signal(6)
         go = Signal()
@@ -200,13 +202,13 @@ class RowHead(wiring.Component):
     def _summands(self, m, stages):
         """Where sums come from, and that new ones are kept."""
         ctl, op = self.ctl, self.op
-        read, write = stages[2], stages[RESULT]
+        read, write = stages[READ], stages[RESULT]
         from_x = (op.resume if self.top else op.resume | op.ws) & read.start
         reads_x = Signal()
         m.d.comb += [
             reads_x.eq(from_x),
-            ctl.not_x.eq(~reads_x),
-            ctl.not_own.eq(read.start),
+            ctl.from_x.eq(reads_x),
+            ctl.fresh.eq(read.start & ~reads_x),
             ctl.w_raddr.eq(read.j),
             ctl.w_we.eq(write.compute),
             ctl.w_waddr.eq(write.j),
@@ -216,7 +218,7 @@ class RowHead(wiring.Component):
     def _send(self, m, stages, reads_x):
         """Send own sums, then those from above; receive what the row above sends."""
         ctl, op, south = self.ctl, self.op, self.south
-        read, new = stages[2], stages[RESULT]
+        read, new = stages[READ], stages[RESULT]
 
         # A pass of `pops` exchanged sums waits while the exchange memory serves a summand.
         left = Signal(len(op.pops) + 1)

@@ -2,6 +2,7 @@
 
 from amaranth.lib.data import StructLayout
 
+from sparsat.hw.array_op import ACC_LOOP
 from sparsat.hw.config import SATConfig
 
 
@@ -19,7 +20,7 @@ def op_layout(config: SATConfig) -> StructLayout:
             "ir": d,
             "is_": d,
             "last_j": d,
-            "gap": 3,  # idle cycles after each round of the interleave
+            "gap": range(ACC_LOOP),  # idle cycles after each round of the interleave
             "load_a": 6,
             "load_b": 6,
             "period": 10,

@@ -35,18 +35,6 @@ QUEUE = 8
 """Instructions that wait for an engine at most."""
 DISPATCH = 4
 """From an instruction's arrival from memory to its arrival in a queue."""
-
-ROOM = 4
-"""Bursts between memory and SORE or the transposer, and between C and memory."""
-UPDATE_AHEAD = 2
-"""Blocks that UPDATE reads ahead of its writes."""
-
-START = 6
-"""From taking an operation to its first slot."""
-ISSUE_TO_SUM = 10
-"""From a slot's arrival at a row to the last pipeline stage of its first multiplication."""
-LEAVE = 4
-"""From the last sum's departure in column 0 to that column's output register, and idle again."""
 FETCH_BURSTS = 2
 """Bursts of instructions that FETCH holds."""
 ROOM = 4
@@ -56,23 +44,7 @@ UPDATE_AHEAD = 2
 
 START = 6
 """From taking an operation to its first slot."""
-ISSUE_TO_SUM = 10
-"""From a slot's arrival at a row to the last pipeline stage of its first multiplication."""
-LEAVE = 4
-"""From the last sum's departure in column 0 to that column's output register, and idle again."""
-UPDATE_AHEAD = 2
-"""Blocks that UPDATE reads ahead of its writes."""
-
-START = 6
-"""From taking an operation to its first slot."""
-ISSUE_TO_SUM = 10
-"""From a slot's arrival at a row to the last pipeline stage of its first multiplication."""
-LEAVE = 4
-"""From the last sum's departure in column 0 to that column's output register, and idle again."""
-
-START = 6
-"""From taking an operation to its first slot."""
-ISSUE_TO_SUM = 10
+ISSUE_TO_SUM = 9
 """From a slot's arrival at a row to the last pipeline stage of its first multiplication."""
 LEAVE = 4
 """From the last sum's departure in column 0 to that column's output register, and idle again."""

@@ -12,7 +12,7 @@ from sparsat.hw.float.accumulate import Accumulate
 from sparsat.hw.float.layouts import ACC_LAYOUT, col_layout, row_layout
 from sparsat.hw.float.multiply import Multiply
 
-assert Accumulate.latency + 2 == ACC_LOOP  # the plain number serves the compiler
+assert Accumulate.latency + 1 == ACC_LOOP  # the plain number serves the compiler
 
 
 def row_link(config: SATConfig) -> StructLayout:
@@ -45,10 +45,10 @@ def control_layout(config: SATConfig) -> StructLayout:
             "b_waddr": b,
             "b_raddr": b,  # stage 0
             "a_base": a,  # stage 1: address of the value, without B's index
-            "not_own": 1,  # stage 2: the summand is not a running sum …
-            "not_x": 1,  # … nor an exchanged one; neither means zero
+            "fresh": 1,  # stage 3: the summand is zero …
+            "from_x": 1,  # … or an exchanged sum, else a running one
             "w_raddr": w,
-            "w_we": 1,  # stage 7
+            "w_we": 1,  # stage 6
             "w_waddr": w,
             "x_raddr": w + 1,
             "x_we": 1,
@@ -67,7 +67,8 @@ class USPE(wiring.Component):
     ones arrive. In output-stationary use sums stay in `w` until they are final; in
     weight-stationary use they come from the north neighbour through `x` and leave south.
 
-    Stage 0 reads B, 1 reads A at `a_base | index`, 2 multiplies and reads the summand, 3 to 6 add.
+    Stage 0 reads B, 1 reads A at `a_base | index`, 2 multiplies, 3 reads the summand and begins to
+    add, 6 ends and writes the sum.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ class USPE(wiring.Component):
     ctl, ctl_out : control_layout(config), right
 
     Each link takes one cycle per hop. A product enters a sum 3 cycles after `b_raddr`; the sum
-    leaves south 4 cycles after that and can be read again `ACC_LOOP` cycles after it was read.
+    leaves south 3 cycles after that and can be read `ACC_LOOP` cycles after its last value was.
     """
 
     def __init__(self, *, config: SATConfig):
@@ -127,16 +128,14 @@ class USPE(wiring.Component):
         value = Mux(a_addr[0], a_read.data["v1"], a_read.data.v0) if pick else a_read.data.v0
         m.d.sync += [multiply.a.eq(value), multiply.b.eq(b_entry.value)]
 
-        # Summand: read while the product is formed; unused sources read as zero.
+        # Summand: no registers on the way, so that the loop through `w` is short.
         w_read, x_read = w.read_port(domain="comb"), x.read_port(domain="comb")
         m.d.comb += [w_read.addr.eq(ctl.w_raddr), x_read.addr.eq(ctl.x_raddr)]
-        own, other = (Signal(ACC_LAYOUT, reset_less=True, name=n) for n in ("own", "other"))
-        m.d.sync += [
-            own.eq(Mux(ctl.not_own, 0, w_read.data.as_value())),
-            other.eq(Mux(ctl.not_x, 0, x_read.data.as_value())),
+        m.d.comb += [
+            accumulate.p.eq(multiply.o),
+            accumulate.c.eq(Mux(ctl.from_x, x_read.data.as_value(), w_read.data.as_value())),
+            accumulate.fresh.eq(ctl.fresh),
         ]
-        m.d.comb += [accumulate.own.eq(own), accumulate.other.eq(other)]
-        m.d.comb += accumulate.p.eq(multiply.o)
 
         self._write(m, w, ctl.w_we, ctl.w_waddr, accumulate.o)
         self._write(m, x, ctl.x_we, ctl.x_waddr, self.c)

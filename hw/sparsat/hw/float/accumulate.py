@@ -20,10 +20,11 @@ TOP = SUM_BITS - 1
 
 
 class Accumulate(wiring.Component):
-    """`o = round_to_binary32(own | other + p)`, nearest even, in two's complement throughout.
+    """`o = round_to_binary32(c + p)`, nearest even, in two's complement throughout.
 
-    The summand comes as two words of which at most one is non-zero, because the cell reads it
-    from one of two memories: the OR costs nothing here.
+    Where `fresh`, c counts as zero, whatever it is. To clear it would cost a LUT for each of its
+    bits; it is enough to give it the least exponent, so that the product is ahead, and to clear
+    the register of the term that is behind.
 
     A sum of an accumulator and a product of FP16 numbers cannot overflow: a product is below
     2**32, less than half a unit in the last place of any accumulator near 2**128. Nor can it
@@ -39,22 +40,23 @@ class Accumulate(wiring.Component):
     Members
     -------
     p : In(product_layout(fmt))
-    own, other : In(ACC_LAYOUT)
+    c : In(ACC_LAYOUT)
+    fresh : In(1)
     o : Out(ACC_LAYOUT)
         Combinational from the last pipeline register.
 
-    Latency 4 cycles, one sum per cycle.
+    Latency 3 cycles, one sum per cycle.
     """
 
-    latency = 4
+    latency = 3
 
     def __init__(self, *, fmt: FloatFormat):
         self.fmt = fmt
         super().__init__(
             {
                 "p": In(product_layout(fmt)),
-                "own": In(ACC_LAYOUT),
-                "other": In(ACC_LAYOUT),
+                "c": In(ACC_LAYOUT),
+                "fresh": In(1),
                 "o": Out(ACC_LAYOUT),
             }
         )
@@ -65,20 +67,19 @@ class Accumulate(wiring.Component):
         self._align(m)
         self._add(m)
         self._normalise_by_eights(m)
-        self._normalise_by_twos(m)
-        self._round(m)
+        self._normalise_and_round(m)
         return m
 
     def _pipeline_exponent_and_flags(self, m):
-        """Carry the larger exponent and what overrides the sum beside stages 1 to 4.
+        """Carry the larger exponent and what overrides the sum beside stages 1 to 3.
 
         These registers have a reset only so that synthesis does not turn the chain into
         shift-register LUTs; registers with a data-driven clear must not have one.
         """
-        p, exp_bits = self.p, max(len(self.p.exp), len(self.own.exp))
+        p, exp_bits = self.p, max(len(self.p.exp), len(self.c.exp))
         exp = signed(exp_bits + 1) if p.exp.shape().signed else exp_bits
         side = StructLayout({"exp": exp, "special": 1, "sign": 1, "nan": 1})
-        self._side = [Signal(side, name=f"side_{stage}") for stage in range(1, 4)]
+        self._side = [Signal(side, name=f"side_{stage}") for stage in range(1, 3)]
         self._flags = Signal(StructLayout({"special": 1, "sign": 1, "nan": 1}))
         self._exp = Signal(exp, reset_less=True)
         for to, of in zip(self._side[1:], self._side[:-1], strict=True):
@@ -87,12 +88,13 @@ class Accumulate(wiring.Component):
 
     def _align(self, m):
         """Stage 1: order the two terms by exponent; start shifting the smaller one right."""
-        p = self.p
-        acc = Signal(ACC_LAYOUT)
-        m.d.comb += acc.as_value().eq(self.own.as_value() | self.other.as_value())
+        p, acc, fresh = self.p, self.c, self.fresh
         diff = Signal(signed(max(len(acc.exp), len(p.exp)) + 1))
         behind = Signal()
-        m.d.comb += [diff.eq(p.exp - acc.exp), behind.eq(diff[-1])]
+        # The least exponent is 0, but -256 where products have negative ones.
+        sign = fresh & p.exp.shape().signed
+        acc_exp = Cat(acc.exp & ~fresh.replicate(len(acc.exp)), sign).as_signed()
+        m.d.comb += [diff.eq(p.exp - acc_exp), behind.eq(diff[-1])]
 
         # With the product behind the shift is -diff = ~diff + 1: the extra one is wired in.
         product = p.mant << OperandCodes(self.fmt).align
@@ -112,12 +114,15 @@ class Accumulate(wiring.Component):
             # Up to 3 places: the low GUARD bits are zero, so nothing is lost yet.
             self._shift.eq(shift[2:]),
         ]
+        with m.If(fresh):
+            m.d.sync += self._small.eq(0)
+
         side = self._side[0]
         m.d.sync += [
             side.exp.eq(Mux(behind, acc.exp, p.exp) + 1),
-            side.special.eq(acc.inf | p.inf),
+            side.special.eq((acc.inf & ~fresh) | p.inf),
             side.sign.eq(Mux(p.inf, p.sign, acc.mant[-1])),
-            side.nan.eq(acc.nan | p.nan | (acc.inf & p.inf & (acc.mant[-1] ^ p.sign))),
+            side.nan.eq(p.nan | (~fresh & (acc.nan | (acc.inf & p.inf & (acc.mant[-1] ^ p.sign))))),
         ]
 
     def _add(self, m):
@@ -132,14 +137,18 @@ class Accumulate(wiring.Component):
             | (by_8[:4].any() & shift[0])
         )
         self._sum = Signal(signed(SUM_BITS), reset_less=True)
-        self._sticky = Signal(3)  # stages 2 to 4
+        self._sticky = Signal(2)  # stages 2 and 3
         m.d.sync += [
             self._sum.eq(Mux(shift[0], by_8 >> 4, by_8) + (self._big << GUARD)),
             self._sticky.eq(Cat(lost, self._sticky)),
         ]
 
     def _normalise_by_eights(self, m):
-        """Stage 3: shift left by 0, 8, 16 or 24 places; fewer than 8 redundant sign bits stay."""
+        """Stage 3: shift left by 0, 8, 16 or 24 places; fewer than 8 redundant sign bits stay.
+
+        Ends with a look at the next step: of the bits left, are the first 3 alike, the first 5,
+        the fifth to seventh?
+        """
         total = self._sum
 
         def redundant(high, low):
@@ -148,44 +157,48 @@ class Accumulate(wiring.Component):
         eight = redundant(5, 0) & redundant(8, 5)
         sixteen = eight & redundant(13, 8) & redundant(16, 13)
         all_but_five = sixteen & redundant(21, 16) & redundant(24, 21)
-        eights = Signal(2)
-        m.d.comb += eights.eq(Cat((eight & ~sixteen) | all_but_five, sixteen))
+        eights, zero = Signal(2), Signal()
+        coarse = Signal(signed(SUM_BITS))
+        m.d.comb += [
+            eights.eq(Cat((eight & ~sixteen) | all_but_five, sixteen)),
+            zero.eq(all_but_five & ~total[: TOP - 23].any()),
+            coarse.eq(total << (eights << 3)),
+        ]
         self._coarse = Signal(signed(SUM_BITS), reset_less=True)
         self._eights = Signal(2, reset_less=True)
-        m.d.sync += [self._coarse.eq(total << (eights << 3)), self._eights.eq(eights)]
-
-    def _normalise_by_twos(self, m):
-        """Stage 4: shift left by 0, 2, 4 or 6 places; at most one redundant sign bit stays."""
-        total = self._coarse
-        two, four, six = (_all_equal(total[TOP - n :]) for n in (2, 4, 6))
-        twos, zero = Signal(2), Signal()
-        m.d.comb += [
-            twos.eq(Cat((two & ~four) | six, four)),
-            zero.eq(self._eights.all() & ~total[TOP - 4 :].any()),
-        ]
-        self._fine = Signal(signed(SUM_BITS), reset_less=True)
-        self._shifted = Signal(4, reset_less=True)
+        alike = StructLayout({"two": 1, "four": 1, "next_two": 1})
+        self._alike = Signal(alike, reset_less=True)
         m.d.sync += [
-            self._fine.eq(total << (twos << 1)),
-            # Rounding takes one more place off a zero: 1 here makes its exponent 0.
-            self._shifted.eq(Mux(zero, 0, Cat(twos, self._eights))),
-            self._exp.eq(Mux(zero, 1, self._side[-1].exp)),
+            self._coarse.eq(coarse),
+            self._exp.eq(self._side[-1].exp),
+            self._eights.eq(eights),
+            self._alike.two.eq(_all_equal(coarse[TOP - 2 :])),
+            self._alike.four.eq(_all_equal(coarse[TOP - 4 :])),
+            self._alike.next_two.eq(_all_equal(coarse[TOP - 6 : TOP - 3])),
         ]
+        with m.If(zero):
+            # Rounding takes one more place off a zero: 1 here makes its exponent 0.
+            m.d.sync += [self._exp.eq(1), self._eights.eq(0), self._alike.eq(0)]
 
-    def _round(self, m):
-        """Shift left by the last place, round to nearest even, finish the exponent."""
+    def _normalise_and_round(self, m):
+        """Shift left by 0 to 7 places, round to nearest even, finish the exponent."""
+        alike = self._alike
+        twos = Signal(2)
+        fine = Signal(signed(SUM_BITS))
         last = Signal()
         places = Signal(SUM_BITS)
         up = Signal()
         m.d.comb += [
-            last.eq(self._fine[TOP] == self._fine[TOP - 1]),
-            places.eq(Mux(last, self._fine << 1, self._fine)),
+            twos.eq(Cat(Mux(alike.four, alike.next_two, alike.two), alike.four)),
+            fine.eq(self._coarse << (twos << 1)),
+            last.eq(fine[TOP] == fine[TOP - 1]),
+            places.eq(Mux(last, fine << 1, fine)),
             up.eq(places[GUARD] & (places[GUARD + 1] | places[:GUARD].any() | self._sticky[-1])),
         ]
         exp = Signal(self._exp.shape())
         mant = Signal(ACC_LAYOUT["mant"].shape)
         m.d.comb += [
-            exp.eq(self._exp - Cat(last, self._shifted)),
+            exp.eq(self._exp - Cat(last, twos, self._eights)),
             mant.eq(places[GUARD + 1 :].as_signed() + up),
         ]
         o, flags = self.o, self._flags

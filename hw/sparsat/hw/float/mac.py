@@ -62,7 +62,7 @@ class MultiplyAccumulate(wiring.Component):
             multiply.a.eq(row.o),
             multiply.b.eq(col.o),
             accumulate.p.eq(multiply.o),
-            accumulate.own.eq(summand),
+            accumulate.c.eq(summand),
             store.i.eq(accumulate.o),
             self.o.eq(store.o),
         ]

@@ -52,10 +52,10 @@ class AccumulatorForms(wiring.Component):
     c : In(32)
     twice : In(1)
         Write a power of two with two times the significand and an exponent less by one.
-    other : In(1)
-        Offer the summand as `Accumulate.other`, else as `own`.
-    noise : In(33)
-        Changes the unused fields of infinities and NaN.
+    fresh : In(1)
+        For c = +0: say so by `Accumulate.fresh`, with noise instead of the summand.
+    noise : In(36)
+        Changes what must not count: a fresh summand, the unused fields of infinities and NaN.
     o : Out(32)
         All ones, which is no word that any unit gives, if the result breaks the rules of
         `ACC_LAYOUT`.
@@ -70,7 +70,7 @@ class AccumulatorForms(wiring.Component):
         super().__init__(
             {
                 **{"a": In(fmt.width), "b": In(fmt.width), "c": In(32)},
-                **{"twice": In(1), "other": In(1), "noise": In(33), "o": Out(32)},
+                **{"twice": In(1), "fresh": In(1), "noise": In(36), "o": Out(32)},
             }
         )
 
@@ -83,11 +83,11 @@ class AccumulatorForms(wiring.Component):
         m.submodules.accumulate = accumulate = Accumulate(fmt=self.fmt)
         m.submodules.store = store = StoreAccumulator()
 
-        form = _delayed(m, Cat(self.noise, self.twice, self.other), LoadAccumulator.latency)
-        noise, twice, other = form[:33], form[33], form[34]
-        summand = self._reform(m, load.o, noise, twice)
+        form = _delayed(m, Cat(self.noise, self.twice, self.fresh), LoadAccumulator.latency)
+        noise, twice, fresh = form[:36], form[36], form[37]
+        summand = Mux(fresh, noise, self._reform(m, load.o, noise, twice))
         wait = ToRow.latency + Multiply.latency - LoadAccumulator.latency
-        summand, other = _delayed(m, summand, wait), _delayed(m, other, wait)
+        summand, fresh = _delayed(m, summand, wait), _delayed(m, fresh, wait)
         legal = _delayed(m, _is_legal(accumulate.o), StoreAccumulator.latency)
 
         m.d.comb += [
@@ -97,8 +97,8 @@ class AccumulatorForms(wiring.Component):
             multiply.a.eq(row.o),
             multiply.b.eq(col.o),
             accumulate.p.eq(multiply.o),
-            accumulate.own.eq(Mux(other, 0, summand)),
-            accumulate.other.eq(Mux(other, summand, 0)),
+            accumulate.c.eq(summand),
+            accumulate.fresh.eq(fresh),
             store.i.eq(accumulate.o),
             self.o.eq(Mux(legal, store.o, 0xFFFFFFFF)),
         ]
@@ -111,7 +111,7 @@ class AccumulatorForms(wiring.Component):
         with m.If(acc.inf | acc.nan):
             m.d.comb += [
                 formed.mant.eq(Cat(noise[:25], acc.mant[-1])),
-                formed.exp.eq(noise[25:]),
+                formed.exp.eq(noise[25:33]),
             ]
         with m.Elif(twice & ((acc.mant == 1 << 23) | (acc.mant == -(1 << 23)))):
             m.d.comb += [formed.mant.eq(acc.mant << 1), formed.exp.eq(acc.exp - 1)]

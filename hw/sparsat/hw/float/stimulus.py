@@ -107,31 +107,40 @@ def product_strata(fmt: FloatFormat) -> list[Stratum]:
 
 
 def form_corners(fmt: FloatFormat) -> Vectors:
-    """`mac_corners` with powers of two in the accumulator's other form (`AccumulatorForms`)."""
+    """`mac_corners`, powers of two and +0 in the forms that a chain of sums has them in.
+
+    See `AccumulatorForms`; -0 and subnormals come as a zero that is not fresh.
+    """
     vectors = mac_corners(fmt)
     count = len(vectors["c"])
     return {
         **vectors,
-        **_forms(np.random.default_rng(0), count),
         "twice": np.ones(count, np.uint8),
+        "fresh": (vectors["c"] == 0).astype(np.uint8),
+        "noise": _noise(np.random.default_rng(0), count),
     }
 
 
 def form_strata(fmt: FloatFormat) -> list[Stratum]:
-    """The strata of `mac_strata`, a quarter of all c a power of two, in all forms."""
+    """The strata of `mac_strata`, about a quarter of all c a power of two, an eighth fresh."""
 
     def formed(stratum: Stratum, rng: Rng, count: int) -> Vectors:
         vectors = stratum(rng, count)
         keep = np.where(rng.integers(4, size=count) == 0, np.uint32(0xFF800000), ~np.uint32(0))
-        return {**vectors, "c": vectors["c"] & keep, **_forms(rng, count)}
+        fresh = rng.integers(8, size=count) == 0
+        return {
+            **vectors,
+            "c": np.where(fresh, np.uint32(0), vectors["c"] & keep),
+            "twice": rng.integers(2, size=count, dtype=np.uint8),
+            "fresh": fresh.astype(np.uint8),
+            "noise": _noise(rng, count),
+        }
 
     return [partial(formed, stratum) for stratum in mac_strata(fmt)]
 
 
-def _forms(rng: Rng, count: int) -> Vectors:
-    twice, other = rng.integers(2, size=(2, count), dtype=np.uint8)
-    noise = rng.integers(1 << 33, size=count, dtype=np.uint64)
-    return {"twice": twice, "other": other, "noise": noise}
+def _noise(rng: Rng, count: int) -> np.ndarray:
+    return rng.integers(1 << 36, size=count, dtype=np.uint64)
 
 
 def narrow_strata(fmt: FloatFormat) -> list[Stratum]:
