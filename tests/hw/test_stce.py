@@ -101,7 +101,8 @@ def test_instances_of_emitted_parts_are_the_same_array(of_components, array_mode
     ("module", "name", "wrong"),
     [
         (row_head, "LAG", 1),  # computes before the last word is in
-        (row_head, "RESULT", 6),  # writes sums a stage too early
+        (row_head, "READ", 2),  # reads summands a stage too early
+        (row_head, "RESULT", 5),  # writes sums a stage too early
         (stce, "SEND_TO_PACKED", 3),  # marks sums before they are packed
     ],
 )
