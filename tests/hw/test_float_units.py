@@ -38,8 +38,8 @@ class NoSticky(Accumulate):
 class FlushesLate(Accumulate):
     """Keeps what lies below binary32's normal numbers."""
 
-    def _limit(self, m, exp, mant):
-        super()._limit(m, exp + 1, mant)
+    def _limit(self, m, exp, doubled):
+        super()._limit(m, exp + 1, doubled)
 
 
 @pytest.mark.parametrize(("broken", "fmt"), [(NoSticky, FP16), (FlushesLate, BF16)])

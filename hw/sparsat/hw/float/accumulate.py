@@ -209,18 +209,20 @@ class Accumulate(wiring.Component):
             o.nan.eq(flags.nan),
         ]
         if not self.fmt.subnormals:
-            self._limit(m, exp, mant)
+            bits = places[GUARD + 1 : -1]
+            self._limit(m, exp, Mux(places[-1], ~(bits.any() | up), bits.all() & up))
 
-    def _limit(self, m, exp, mant):
-        """Turn a finite result outside binary32's range into infinity or zero."""
-        # |mant| == 2**24 is the next power of two.
-        power = Signal.like(exp)
-        m.d.comb += power.eq(exp + ((mant == 1 << 24) | (mant == -(1 << 24))))
-        with m.If(~self._flags.special):
-            with m.If(power > 254):
-                m.d.comb += self.o.inf.eq(1)
-            with m.Elif(power < 1):
-                m.d.comb += [self.o.mant.eq(0), self.o.exp.eq(0)]
+    def _limit(self, m, exp, doubled):
+        """Turn a finite result outside binary32's range into infinity or zero.
+
+        Where `doubled`, |mant| is 2**24: the next power of two. (Told from what goes into the last
+        addition, so as not to wait for it.)
+        """
+        finite = ~self._flags.special
+        with m.If(finite & ((exp > 254) | ((exp == 254) & doubled))):
+            m.d.comb += self.o.inf.eq(1)
+        with m.If(finite & ((exp < 0) | ((exp == 0) & ~doubled))):
+            m.d.comb += [self.o.mant.eq(0), self.o.exp.eq(0)]
 
 
 def _all_equal(bits):
