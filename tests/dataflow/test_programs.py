@@ -93,6 +93,12 @@ def test_attention(images, heads, sizes, turned, config, schedule):
     assert differences(CONFIGS[config], step, schedule, None) == []
 
 
+def test_columns_whose_rows_are_no_whole_lines():
+    """270 kept rows of 8 columns: blocks of columns begin at lines all the same."""
+    work = Conv(1, 3, 3, 56, 3, 3, 72, 3, 3, (1, 1), (1, 1))
+    assert differences(CONFIGS["small"], conv_step(work), "no-interleave", (3, 8)) == []
+
+
 def test_a_transposed_convolution():
     work = Conv(2, 4, 4, 24, 8, 8, 16, 4, 4, (2, 2), (1, 1), transposed=True)
     assert differences(CONFIGS["tiny"], conv_step(work)) == []

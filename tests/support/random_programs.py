@@ -210,4 +210,5 @@ def _update(rng: random.Random, config: SATConfig) -> Update:
         taps=rng.randint(1, 2),
         in_blocks=rng.randint(1, 2),
         out_blocks=rng.randint(1, 2),
+        transposed=rng.randint(0, 1),
     )

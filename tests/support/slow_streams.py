@@ -174,8 +174,11 @@ def run(m: Machine, index: int, address: int, count: int, write: bool) -> Steps:
 def copies(m: Machine, x: Update, number: int) -> Iterator[tuple[int, int]]:
     """Runs of bytes in which the copies of a square lie: the first one's address, their length."""
     c, group = m.config, 4 << x.log_m
-    places = product(range(x.in_blocks), range(x.taps), range(x.out_blocks))
+    sizes = (x.out_blocks, x.in_blocks) if x.transposed else (x.in_blocks, x.out_blocks)
+    places = product(range(sizes[0]), range(x.taps), range(sizes[1]))
     in_block, tap, out_block = list(places)[number]
+    if x.transposed:
+        in_block, out_block = out_block, in_block
     sides = (
         (x.forward, x.forward_index, x.in_blocks, in_block, out_block),
         (x.backward, x.backward_index, x.out_blocks, out_block, in_block),
@@ -185,7 +188,9 @@ def copies(m: Machine, x: Update, number: int) -> Iterator[tuple[int, int]]:
         for base, row_bytes in planes:
             for column in range(across * c.block // c.cols, (across + 1) * c.block // c.cols):
                 k, first_k = count * c.block * x.taps, (tap * count + along) * c.block
-                row = (column * k // group + first_k // group) * x.n
+                per_line = c.line_bytes // (2 * c.cols if x.n == group else c.cols // 2)
+                step = -(-(k * x.n // group) // per_line) * per_line
+                row = column * step + first_k * x.n // group
                 yield base + row * row_bytes, c.block // group * x.n * row_bytes
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsat.dataflow.ir import Step, Update
-from sparsat.dataflow.layout import SINGLE, Weights
+from sparsat.dataflow.layout import HALF, SINGLE, Weights
 from sparsat.dataflow.nests import Nest, Reduce, Spread
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.regions import Regions
@@ -141,8 +141,9 @@ class Addresses:
         layer, take = site.op.layer, self._regions.take
         n, m = self._copied(site)
         wide = weights.elements * site.products * SINGLE
-        values = weights.value_bytes(n, m) * site.products
-        index = weights.index_bytes(n, m) * site.products
+        rows = weights.copy_rows(n, m) * site.products
+        values = rows * self._config.cols * HALF
+        index = rows * self._config.cols // 2 if n < m else 0
         sizes = {"master": wide, "momentum": wide, "gradient": wide}
         sizes |= {name: index if "index" in name else values for name in COPIES}
         return WeightAddresses(**{k: take(f"{layer} {k}", v) for k, v in sizes.items()})

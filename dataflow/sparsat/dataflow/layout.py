@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.isa.copies import column_rows
 
 HALF, SINGLE = 2, 4
 """Bytes of an operand, and of a sum."""
@@ -54,7 +55,7 @@ class Weights:
 
     `inputs` and `outputs` are padded to blocks here. The forward copy holds
     [outputs / cols][taps · inputs] rows of `cols` outputs, of which n in m are kept; the backward
-    copy [inputs / cols][taps · outputs] rows of `cols` inputs.
+    copy [inputs / cols][taps · outputs] rows of `cols` inputs. Both are given room for the larger.
     """
 
     config: SATConfig
@@ -75,9 +76,10 @@ class Weights:
         """Bytes of a block of masters: D inputs × cols outputs."""
         return self.config.block * self.config.cols * SINGLE
 
-    def value_bytes(self, n: int, m: int) -> int:
-        """Of one operand copy."""
-        return self.elements * n // m * HALF
-
-    def index_bytes(self, n: int, m: int) -> int:
-        return 0 if n == m else self.elements * n // m // 2
+    def copy_rows(self, n: int, m: int) -> int:
+        """Rows of the larger operand copy."""
+        sides = ((self.inputs, self.outputs), (self.outputs, self.inputs))
+        return max(
+            columns // self.config.cols * column_rows(self.config, self.taps * reduced, n, m)
+            for reduced, columns in sides
+        )

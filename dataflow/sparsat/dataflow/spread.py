@@ -16,6 +16,7 @@ from sparsat.dataflow.nests import Spread
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.runs import Level, store_levels
 from sparsat.hw.config import SATConfig
+from sparsat.hw.isa.copies import column_rows
 from sparsat.hw.isa.instructions import Advance, Exec, Instruction, LoadA, LoadB, Mode, Store
 
 
@@ -128,12 +129,10 @@ class SpreadPlan:
         if nest.b:
             return nest.b.lines(nest.b.image_values) * self._images_at_once
         assert nest.weights is not None
-        values = nest.weights.taps * self._b_channels(nest) * nest.products * width
-        values *= self.config.cols
-        dense = self.prune or mapping.n == mapping.m
-        packed = values * mapping.n // mapping.m
-        bytes_ = values * HALF if dense else packed * HALF + packed // 2
-        return bytes_ // self.config.line_bytes
+        n, m = (mapping.m, mapping.m) if self.prune else (mapping.n, mapping.m)
+        reduced = nest.weights.taps * self._b_channels(nest)
+        values = column_rows(self.config, reduced, n, m) * width * nest.products * self.config.cols
+        return values * (4 if n == m else 5) // (2 * self.config.line_bytes)
 
     @property
     def _images_at_once(self) -> int:
@@ -259,7 +258,7 @@ class SpreadPlan:
         assert nest.weights is not None
         mapping, config, line = self.mapping, self.config, self.config.line_bytes
         n, m = (mapping.m, mapping.m) if self.prune else (mapping.n, mapping.m)
-        rows = nest.weights.taps * self._b_channels(nest) * n // m
+        rows = column_rows(config, nest.weights.taps * self._b_channels(nest), n, m)
         value, index = rows * config.cols * HALF, rows * config.cols // 2
         indexed = n < m
         first += nest.product * self.column_blocks
@@ -284,9 +283,9 @@ class SpreadPlan:
         blocks = width * nest.products
         return LoadB(
             address=at.b + first * value,
-            lines=-(-blocks * value // line),
+            lines=blocks * value // line,
             index_address=at.b_index + first * index if indexed else 0,
-            index_lines=-(-blocks * index // line) if indexed else 0,
+            index_lines=blocks * index // line if indexed else 0,
             **fields,
         )
 
@@ -403,7 +402,7 @@ class SpreadPlan:
         if nest.b is None:
             assert nest.weights is not None
             tap = self._b_channels(nest) * mapping.n // mapping.m
-            whole = tap * nest.weights.taps
+            whole = _column_rows(nest, mapping, self.prune)
             first = (nest.y.first_tap * nest.kernel_width + nest.x.first_tap) * tap
             return {
                 "b_base": first if self.parts == 1 else 0,
@@ -520,7 +519,7 @@ def candidates(
 ) -> Iterator[SpreadPlan]:
     """Plans that fit, coarse slabs first."""
     nest = phases[0]
-    fit = _widest(halves, nest, mapping)
+    fit = _widest(halves, nest, mapping, prune)
     if fit is None:
         return
     width, parts = fit
@@ -531,48 +530,47 @@ def candidates(
             yield SpreadPlan(phases, mapping, slabs, width, parts, prune)
 
 
-def _widest(halves: Halves, nest: Spread, mapping: Mapping) -> tuple[int, int] | None:
+def _widest(halves: Halves, nest: Spread, mapping: Mapping, prune: bool) -> tuple[int, int] | None:
     """Column blocks of B that fit in a half, and parts of the reduction where one does not."""
     config = nest.a.config
     blocks = padded(nest.columns, config.block) // config.cols
     if nest.b:
         return blocks, 1
     assert nest.weights is not None
-    taps = nest.weights.taps
-    rows = taps * padded(nest.channels, config.block) * mapping.n // mapping.m
-    unit = _aligned_blocks(config, rows, indexed=mapping.n < mapping.m)
+    rows = _column_rows(nest, mapping, prune)
     if rows * blocks * nest.products <= halves.b:
         return blocks, 1
     if nest.products > 1:
         return None
-    width = halves.b // rows // unit * unit
-    if width:
-        return min(width, blocks), 1
-    return _parts(halves, nest, mapping, rows)
+    width = halves.b // rows
+    return (width, 1) if width else _parts(halves, nest, mapping)
 
 
-def _parts(halves: Halves, nest: Spread, mapping: Mapping, rows: int) -> tuple[int, int] | None:
-    """Fewest equal parts of the reduction: its rows of taps, or ranges of its channels."""
+def _column_rows(nest: Spread, mapping: Mapping, prune: bool) -> int:
+    """Rows of a block of columns in the scratchpad."""
+    assert nest.weights is not None
+    reduced = nest.weights.taps * padded(nest.channels, nest.a.config.block)
+    if prune:
+        return reduced * mapping.n // mapping.m
+    return column_rows(nest.a.config, reduced, mapping.n, mapping.m)
+
+
+def _parts(halves: Halves, nest: Spread, mapping: Mapping) -> tuple[int, int] | None:
+    """Fewest equal parts of the reduction, whole lines: its rows of taps, or ranges of channels."""
     config, groups = nest.a.config, -(-nest.channels // mapping.m)
     if nest.y.taps > 1:
         options = [nest.y.taps] if nest.y.tap_pitch == 1 else []
     else:
         single = nest.x.taps == 1
         options = [p for p in range(2, groups + 1) if groups % p == 0] if single else []
+    assert nest.weights is not None
+    reduced = nest.weights.taps * padded(nest.channels, config.block)
     for parts in options:
-        each = rows // parts
-        fits = each <= halves.b and rows % parts == 0 and nest.channels % mapping.m == 0
-        if fits and _aligned_blocks(config, each, indexed=mapping.n < mapping.m) == 1:
+        rows = reduced // parts * mapping.n // mapping.m
+        whole = rows == column_rows(config, reduced // parts, mapping.n, mapping.m)
+        if rows <= halves.b and reduced % parts == 0 and whole and nest.channels % mapping.m == 0:
             return 1, parts
     return None
-
-
-def _aligned_blocks(config: SATConfig, rows: int, *, indexed: bool) -> int:
-    """Least number of column blocks of `rows` that take whole lines, values and indices."""
-    unit, row_bytes = 1, config.cols // 2 if indexed else config.cols * HALF
-    while rows * unit * row_bytes % config.line_bytes:
-        unit *= 2
-    return unit
 
 
 CHUNKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)

@@ -168,7 +168,7 @@ RANGES = [
     reach("c_base", replace(STORE, c_row=-3), -5, 32, 511, "the rows of half of C"),
     reach("c_base", replace(STORE, d2_count=2, d2_c=473), 16, 512, 511, "the rows of half of C"),
     reach("master", replace(UPDATE, master=MEMORY - 3008), 62528, 65599, *BYTES),
-    reach("forward_index", replace(UPDATE, forward_index=MEMORY - 64), 65472, 65567, *BYTES),
+    reach("forward_index", replace(UPDATE, forward_index=MEMORY - 64), 65472, 65727, *BYTES),
     reach("a_base", replace(EXEC, a_base=2816), 2816, 4271, 4095, "the values of half of A"),
     reach("b_base", replace(EXEC, b_k1=1000), 0, 1025, 1023, "the rows of half of B"),
     reach("c_base", replace(EXEC, c_q=-30, c_base=59), -1, 88, 511, "the rows of half of C"),

@@ -43,8 +43,11 @@ class Case:
             name: image.put(masters(self.config, torch.from_numpy(x)))
             for name, x in (("master", self.w), ("momentum", self.v), ("gradient", self.g))
         }
-        kept = taps * inputs * outputs // self.pattern.m * self.pattern.n_keep
-        for name in ("forward", "backward"):
+        for name, reduced, columns in (
+            ("forward", taps * inputs, outputs),
+            ("backward", taps * outputs, inputs),
+        ):
+            kept = self.block_rows(reduced) * columns
             at[name], at[f"{name}_index"] = image.room(2 * kept), image.room(kept // 2)
         update = Update(
             **at,
@@ -58,6 +61,12 @@ class Case:
         )
         memory = image.memory()
         return memory, at, run(self.config, [update, Halt()], memory).overflow
+
+    def block_rows(self, reduced: int) -> int:
+        """Rows of a block of columns: the kept ones, and room up to a whole line."""
+        row_bytes = self.config.cols * 2 if self.pattern.is_dense else self.config.cols // 2
+        per_line = self.config.line_bytes // row_bytes
+        return -(-reduced * self.pattern.n_keep // (self.pattern.m * per_line)) * per_line
 
     def expected(self, decayed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """New weights and momentum; `decayed` is True where the masked decay acts."""
@@ -85,10 +94,13 @@ def assert_copies(case: Case, memory: np.ndarray, at: dict, w: np.ndarray) -> No
         ("forward", half.flatten(0, 1)),
         ("backward", half.transpose(1, 2).flatten(0, 1)),
     ):
-        values, indices = operand_rows(case.config, operand, case.pattern)
-        assert_plane(memory, at[name], values)
-        untouched = np.full(len(indices), 0xFF, np.uint8)
-        assert_plane(memory, at[f"{name}_index"], untouched if case.pattern.is_dense else indices)
+        cols, rows = case.config.cols, case.block_rows(len(operand))
+        for number, block in enumerate(operand.split(cols, 1)):
+            values, indices = operand_rows(case.config, block, case.pattern)
+            assert_plane(memory, at[name] + number * rows * cols * 2, values)
+            if case.pattern.is_dense:
+                indices[:] = 0xFF
+            assert_plane(memory, at[f"{name}_index"] + number * rows * cols // 2, indices)
 
 
 def forward_mask(w: np.ndarray, pattern: NMPattern) -> np.ndarray:

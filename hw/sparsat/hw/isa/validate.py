@@ -6,6 +6,7 @@ Not whether what the program computes makes sense, and not its tokens: see `chec
 from collections.abc import Sequence
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.isa.copies import column_rows
 from sparsat.hw.isa.encoding import check_widths
 from sparsat.hw.isa.exec_rules import check_exec
 from sparsat.hw.isa.instructions import (
@@ -171,10 +172,16 @@ def _check_update(config: SATConfig, site: Site, update: Update, memory_bytes: i
     sizes = dict.fromkeys(("master", "momentum", "gradient"), 4 * elements)
     if update.copies:
         _check_pattern(config, site, update)
-        kept = elements * update.n // (4 << update.log_m)
-        sizes |= {"forward": 2 * kept, "backward": 2 * kept}
-        if update.n < 4 << update.log_m:
-            sizes |= {"forward_index": kept // 2, "backward_index": kept // 2}
+        for side, reduced, across in (
+            ("forward", update.in_blocks, update.out_blocks),
+            ("backward", update.out_blocks, update.in_blocks),
+        ):
+            n, m = update.n, 4 << update.log_m
+            rows = column_rows(config, update.taps * reduced * config.block, n, m)
+            values = rows * across * config.block
+            sizes[side] = 2 * values
+            if n < m:
+                sizes[f"{side}_index"] = values // 2
     site.need_multiples(config.line_bytes, "a line", *sizes)
     for field, size in sizes.items():
         site.need_memory(field, (), size, memory_bytes)

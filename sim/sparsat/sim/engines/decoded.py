@@ -13,6 +13,7 @@ import numpy as np
 
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.config import SATConfig
+from sparsat.hw.isa.copies import column_rows
 from sparsat.hw.isa.instructions import (
     Exec,
     Halt,
@@ -67,11 +68,12 @@ STORE_TABLE = record(
 )
 UPDATE_TABLE = record(
     "master momentum gradient forward forward_index backward backward_index copies index "
-    "taps in_blocks out_blocks blocks square kept block_bytes row_bytes index_bytes elements sort"
+    "transposed taps in_blocks out_blocks blocks square kept forward_rows backward_rows "
+    "block_bytes row_bytes index_bytes elements sort"
 )
 """`square`: blocks of a square of D × D; `kept`: rows of a square's copy for `cols` channels, of
-`row_bytes`, and `index_bytes` where there is an `index`. `elements` and `sort`: cycles of WUVE per
-block and of SORE per square."""
+`row_bytes`, out of `forward_rows` or `backward_rows` of all squares, and `index_bytes` where there
+is an `index`. `elements` and `sort`: cycles of WUVE per block and of SORE per square."""
 VECTOR_TABLE = record("read write")
 EXECUTE = record(
     CHUNKS + "a_advance b_advance c_advance a_held a_keep b_held b_keep c_held c_keep "
@@ -224,7 +226,9 @@ def _update(config: SATConfig, each: Update) -> tuple[str, Fields]:
         "index": int(each.n < m),
         "blocks": each.in_blocks * each.taps * each.out_blocks * square,
         "square": square,
-        "kept": block // m * each.n,
+        "kept": block * each.n // m,
+        "forward_rows": column_rows(config, each.taps * each.in_blocks * block, each.n, m),
+        "backward_rows": column_rows(config, each.taps * each.out_blocks * block, each.n, m),
         "block_bytes": block * config.cols * 4,
         "row_bytes": config.cols * 2,
         "index_bytes": config.cols // 2,

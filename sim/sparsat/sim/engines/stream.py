@@ -124,16 +124,18 @@ def _copy_run(m, square, run):
     """Copies of a square: forward values, forward indices, backward values, backward indices."""
     x = m.update.x
     plane, part = run // x.square, run % x.square
-    out_block = square % x.out_blocks
-    tap = square // x.out_blocks % x.taps
-    in_block = square // x.out_blocks // x.taps
+    inner = x.in_blocks if x.transposed else x.out_blocks
+    in_block, out_block = square // inner // x.taps, square % inner
+    if x.transposed:
+        in_block, out_block = out_block, in_block
+    tap = square // inner % x.taps
     if plane < 2:
-        column = (out_block * x.square + part) * x.taps + tap
-        row = (column * x.in_blocks + in_block) * x.kept
+        row = (out_block * x.square + part) * x.forward_rows
+        row += (tap * x.in_blocks + in_block) * x.kept
         base = x.forward_index if plane else x.forward
     else:
-        column = (in_block * x.square + part) * x.taps + tap
-        row = (column * x.out_blocks + out_block) * x.kept
+        row = (in_block * x.square + part) * x.backward_rows
+        row += (tap * x.out_blocks + out_block) * x.kept
         base = x.backward_index if plane == 3 else x.backward
     width = x.index_bytes if plane % 2 else x.row_bytes
     run_of_bytes(m, m.engines[UPDATE], base + row * width, x.kept * width)

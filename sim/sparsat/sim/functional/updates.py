@@ -7,6 +7,7 @@ import numpy as np
 from sparsat.algo.patterns import NMPattern
 from sparsat.hw.config import SATConfig
 from sparsat.hw.formats import FP32
+from sparsat.hw.isa.copies import column_rows
 from sparsat.hw.isa.instructions import Update
 
 from .state import Machine
@@ -110,10 +111,14 @@ def _write_copy(
     """Write [taps, reduced, columns] as rows of each block of columns, pruned along `reduced`."""
     cols = machine.config.cols
     blocks = weights.reshape(-1, weights.shape[2] // cols, cols).swapaxes(0, 1)
+    kept = blocks.shape[1] * pattern.n_keep // pattern.m
     rows, indices = prune_rows(blocks.reshape(-1, cols), pattern, machine.config.fmt)
-    _write(machine, address, rows)
-    if not pattern.is_dense:
-        _write(machine, index_address, pack_indices(indices))
+    step = column_rows(machine.config, blocks.shape[1], pattern.n_keep, pattern.m)
+    for number in range(len(blocks)):
+        here = slice(number * kept, (number + 1) * kept)
+        _write(machine, address + number * step * cols * 2, rows[here])
+        if not pattern.is_dense:
+            _write(machine, index_address + number * step * cols // 2, pack_indices(indices[here]))
 
 
 def _write(machine: Machine, address: int, content: np.ndarray) -> None:

@@ -2,11 +2,13 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sparsat.algo.patterns import NMPattern
 from sparsat.dataflow.layout import Activation, Weights
 from sparsat.hw.config import SATConfig
+from sparsat.hw.isa.copies import column_rows
 
 
 class Memory:
@@ -73,13 +75,17 @@ def operand_copy(
     """
     half = values.half() if forward else values.half().transpose(1, 2)
     matrix = half.reshape(-1, half.shape[2])  # [taps · reduced, columns]
+    n, m = (pattern.n_keep, pattern.m) if pattern else (4, 4)
+    rows = column_rows(config, len(matrix), n, m)
     if pattern is None:
-        return _rows(config, matrix).numpy(), None
+        return _rows(config, matrix, rows).numpy(), None
     kept, index = pattern.pack(matrix, 0)  # [columns, groups, n]
     packed = [part.flatten(1).t() for part in (kept, index)]
-    indices = _rows(config, packed[1]).numpy()
-    return _rows(config, packed[0]).numpy(), indices[..., 0::2] | indices[..., 1::2] << 4
+    indices = _rows(config, packed[1], rows).numpy()
+    return _rows(config, packed[0], rows).numpy(), indices[..., 0::2] | indices[..., 1::2] << 4
 
 
-def _rows(config: SATConfig, matrix: Tensor) -> Tensor:
-    return matrix.unflatten(1, (-1, config.cols)).transpose(0, 1).contiguous()
+def _rows(config: SATConfig, matrix: Tensor, rows: int) -> Tensor:
+    """[column blocks, rows, cols] with zeros behind the rows there are."""
+    blocks = matrix.unflatten(1, (-1, config.cols)).transpose(0, 1)
+    return F.pad(blocks, (0, 0, 0, rows - len(matrix))).contiguous()
