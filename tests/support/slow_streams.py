@@ -173,7 +173,7 @@ def run(m: Machine, index: int, address: int, count: int, write: bool) -> Steps:
 
 def copies(m: Machine, x: Update, number: int) -> Iterator[tuple[int, int]]:
     """Runs of bytes in which the copies of a square lie: the first one's address, their length."""
-    c, group = m.config, 4 << x.log_m
+    c, group = m.config, x.m
     places = product(range(x.in_blocks), range(x.taps), range(x.out_blocks))
     in_block, tap, out_block = list(places)[number]
     sides = (
