@@ -26,7 +26,7 @@ def test_the_cases_cover_every_kind(config):
     covered = {
         (g.n, g.m, g.dataflow, g.a_order, g.b_order) for g in (case.gemm for case in CASES[config])
     }
-    assert len(covered) == len(kinds()) == 42
+    assert len(covered) == len(kinds()) == 50
     assert covered == {tuple(vars(kind).values()) for kind in kinds()}
     for dataflow in Dataflow:
         here = [case for case in CASES[config] if case.gemm.dataflow is dataflow]
@@ -140,6 +140,7 @@ FULL_RATE = [
     (SMALL, 8, 8, 2, 2),
     (SMALL, 16, 16, 2, 2),
     (TINY, 2, 4, 1, 5),
+    (SMALL, 2, 2, 3, 5),
 ]
 SLOWER = [  # with the cycles that a slot takes instead
     (SMALL, 1, 16, 2, 8, 32),  # the link: 32 values of A for 16 multiplications

@@ -60,6 +60,7 @@ def late_operation(rng: random.Random, config: SATConfig) -> Late:
         a_order=rng.choice(orders),
         b_order=rng.choice(orders),
         resume=rng.random() < 0.5,
+        least_period=rng.choice([0, 0, rng.randint(1, 100)]),
     )
     whole = op.dataflow is Dataflow.WS
     tiles = [op.tiles] if whole else chunks_of(rng, op.tiles)

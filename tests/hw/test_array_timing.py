@@ -27,6 +27,7 @@ def operations(draw) -> tuple[SATConfig, ArrayOp]:
         groups=draw(st.integers(1, 200)),
         tiles=draw(st.integers(1, 50)),
         resume=draw(st.booleans()),
+        least_period=draw(st.sampled_from([0, 0, 1, 50, 255])),
     )
 
 
@@ -68,7 +69,8 @@ def test_no_operation_multiplies_more_than_once_per_cycle(case):
 def test_the_period_is_what_the_slowest_part_takes(case):
     config, op = case
     period, values = op.period(config), op.ir * op.m
-    limits = (op.n * op.interleave, op.n * ACC_LOOP, values // config.a_link)
+    load_a = -(-values // config.a_link)
+    limits = (op.n * op.interleave, op.n * ACC_LOOP, load_a, op.least_period)
     assert period == max(limits)
     assert period >= op.load_b
 

@@ -12,7 +12,7 @@ from array_cases import interleaves
 from blocks import op_fields, simulate
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.conductor import Conductor
-from sparsat.hw.config import SATConfig, preset
+from sparsat.hw.config import DENSE_GROUP_SIZES, GROUP_SIZES, SATConfig, preset
 from sparsat.hw.request import encode_request
 from sparsat.hw.slots import SLOT
 
@@ -81,8 +81,9 @@ def some_ops(count: int, seed: int) -> list[ArrayOp]:
     """Random operations of every sort."""
     rng, ops = random.Random(seed), []
     for number in range(count):
-        m = rng.choice([4, 8, 16])
-        n = m if number % 3 == 0 else rng.randint(1, m)
+        dense = number % 3 == 0
+        m = rng.choice(DENSE_GROUP_SIZES if dense else GROUP_SIZES)
+        n = m if dense else rng.randint(1, m)
         ir, is_ = rng.choice(interleaves(TINY, n, m))
         ops.append(
             ArrayOp(

@@ -13,10 +13,16 @@ from sparsat.algo.golden import gemm
 from sparsat.algo.patterns import NMPattern
 from sparsat.dataflow.array_gemm import ArrayGemm, GroupedB
 from sparsat.hw.array_op import Dataflow, Order
-from sparsat.hw.config import preset
+from sparsat.hw.config import DENSE_GROUP_SIZES, preset
 
 TINY = preset("tiny")
 K = 64
+
+
+class Groups(NMPattern):
+    """A pattern in groups of any size that the array runs."""
+
+    sizes = DENSE_GROUP_SIZES
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Schedule:
 def schedules(draw, pattern: NMPattern) -> Schedule:
     """Any schedule of the pattern; a dense one may take any group size."""
     if pattern.is_dense:
-        pattern = NMPattern(*[draw(st.sampled_from([4, 8, 16]))] * 2)
+        pattern = Groups(*[draw(st.sampled_from(DENSE_GROUP_SIZES))] * 2)
     dataflow = draw(st.sampled_from(Dataflow))
     ir, is_ = draw(st.sampled_from(interleaves(TINY, pattern.n_keep, pattern.m)))
     orders = st.sampled_from(list(Order) if pattern.is_dense else [Order.K])

@@ -81,7 +81,7 @@ def one_gemm(**fields) -> list:
     return [
         LoadA(outer=4, outer_stride=64 * 64, lines=64),
         LoadB(lines=2, **fields),
-        Exec(n=4, log_m=0, ir=2, is_=4, outer=4, a_advance=2, c_advance=2, groups=400),
+        Exec(n=4, log_m=1, ir=2, is_=4, outer=4, a_advance=2, c_advance=2, groups=400),
         Store(outer=4, outer_stride=64 * 64, rows=8),
         Halt(),
     ]
@@ -101,7 +101,7 @@ def test_times_by_hand():
 @pytest.mark.parametrize("tiles", [1, 2, 4])
 def test_chained_chunks_take_the_array_as_long_as_the_planner_expects(tiles):
     """Their operands are there: the array starts after the first words, and never waits."""
-    fields = {"n": 4, "ir": 2, "is_": 4, "groups": 20}
+    fields = {"n": 4, "log_m": 1, "ir": 2, "is_": 4, "groups": 20}
     chain = Exec(**fields, tiles_p=tiles, outer=3, inner=2, a_advance=0, c_advance=0, chain=1)
     program = [LoadA(lines=1), LoadB(lines=1), chain, Halt()]
     record = run(TINY, program).instructions[2]
@@ -127,7 +127,7 @@ def test_reading_what_lies_in_one_bank_is_slow():
     """Lines 16 pages apart: each closes the page of the one before."""
     card = preset("vcu1525")
     far = 16 * 8192 * 4
-    gemm = Exec(n=4, ir=2, is_=4, a_advance=0, b_held=1, c_held=1, groups=1)
+    gemm = Exec(n=4, log_m=1, ir=2, is_=4, a_advance=0, b_held=1, c_held=1, groups=1)
     near, apart = (
         run(card, [LoadA(segments=100, segment_stride=s, lines=1), gemm, Halt()], "ddr4")
         for s in (card.line_bytes, far)

@@ -15,7 +15,7 @@ from sparsat.hw.formats import BF16, FloatFormat
 from sparsat.hw.tools.array_model import ArrayModel, ArrayStreams
 
 SPARSE = ((1, 4), (2, 4), (1, 8), (2, 8), (3, 8), (4, 8), (1, 16), (2, 16), (5, 16))
-PATTERNS = (*SPARSE, (4, 4), (8, 8), (16, 16))
+PATTERNS = (*SPARSE, (2, 2), (4, 4), (8, 8), (16, 16))
 """(n, m), the dense ones last."""
 OPERANDS = ("normal", "wild", "special")
 """Kinds of operands: standard normal, any finite bits, and some infinities, NaN and subnormals."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from machine_layout import image_bytes, up
 from sparsat.algo.patterns import NMPattern
+from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Advance, Exec, Halt, Instruction, LoadA, LoadB, Store
 
@@ -88,7 +89,7 @@ class Machine:
         """What the array does, as fields of EXEC."""
         return {
             "n": self.pattern.n_keep,
-            "log_m": self.pattern.m.bit_length() - 3,
+            "log_m": log_m_of(self.pattern.m),
             "ir": self.ir,
             "is_": self.is_,
             **fields,

@@ -141,14 +141,14 @@ def _load_b(rng: random.Random, config: SATConfig, outer: int, inner: int) -> Lo
             "index_segment_stride": _stride(rng, config),
             "index_lines": rng.randint(1, 70),
         }
-    return LoadB(mode=mode, n=2, log_m=1, **fields)
+    return LoadB(mode=mode, n=2, log_m=2, **fields)
 
 
 def _exec(
     rng: random.Random, config: SATConfig, held: dict[str, int], keep: dict[str, int]
 ) -> Exec:
-    n, log_m = rng.choice([(2, 0), (4, 0), (2, 1), (8, 1)])
-    m = 4 << log_m
+    n, log_m = rng.choice([(2, 0), (2, 1), (4, 1), (2, 2), (8, 2)])
+    m = 2 << log_m
     shapes = [(ir, is_) for ir in (1, 2, 4) for is_ in (1, 2, 3) if ir * m <= 32 and is_ * n <= 32]
     ir, is_ = rng.choice(shapes)
     advances = {f"{name}_advance": rng.choice(list(Advance)) for name in held}
@@ -201,7 +201,7 @@ def _store(rng: random.Random, config: SATConfig, outer: int, inner: int) -> Sto
 
 def _update(rng: random.Random, config: SATConfig) -> Update:
     names = ("master", "momentum", "gradient", "forward", "forward_index")
-    n, log_m = rng.choice([(2, 1), (4, 0), (1, 2)])
+    n, log_m = rng.choice([(2, 2), (4, 1), (1, 3)])
     return Update(
         **{name: _line(rng, config) for name in (*names, "backward", "backward_index")},
         copies=rng.random() < 0.7,

@@ -160,7 +160,7 @@ def operation_of(x: Exec, resumed: bool) -> ArrayOp:
     return ArrayOp(
         dataflow=Dataflow.WS if x.ws else Dataflow.OS,
         n=x.n,
-        m=4 << x.log_m,
+        m=x.m,
         ir=x.ir,
         is_=x.is_,
         groups=x.groups,

@@ -173,7 +173,7 @@ def run(m: Machine, index: int, address: int, count: int, write: bool) -> Steps:
 
 def copies(m: Machine, x: Update, number: int) -> Iterator[tuple[int, int]]:
     """Runs of bytes in which the copies of a square lie: the first one's address, their length."""
-    c, group = m.config, 4 << x.log_m
+    c, group = m.config, x.m
     sizes = (x.out_blocks, x.in_blocks) if x.transposed else (x.in_blocks, x.out_blocks)
     places = product(range(sizes[0]), range(x.taps), range(sizes[1]))
     in_block, tap, out_block = list(places)[number]

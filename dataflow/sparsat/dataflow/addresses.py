@@ -11,6 +11,7 @@ from sparsat.dataflow.nests import Nest, Reduce, Spread
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.regions import Regions
 from sparsat.dataflow.sites import Site
+from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa import instructions as isa
 
@@ -98,7 +99,7 @@ class Addresses:
             gradient=at.gradient,
             copies=1,
             n=n,
-            log_m=m.bit_length() - 3,
+            log_m=log_m_of(m),
             taps=weights.taps,
             in_blocks=weights.inputs // self._config.block,
             out_blocks=weights.outputs // self._config.block,
@@ -113,7 +114,7 @@ class Addresses:
         size = blocks * block * SINGLE
         names = ("master", "momentum", "gradient")
         places = {name: self._regions.take(f"{site.op.name} {name}", size) for name in names}
-        return isa.Update(**places, **HYPER, n=4, out_blocks=blocks)
+        return isa.Update(**places, **HYPER, n=4, log_m=log_m_of(4), out_blocks=blocks)
 
     def _operands(self, site: Site) -> Operands:
         if not site.nests:

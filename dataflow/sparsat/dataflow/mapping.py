@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from sparsat.hw.array_op import FEEDER_ROWS, WORD, ArrayOp, Dataflow, Order
-from sparsat.hw.config import GROUP_SIZES, SATConfig
+from sparsat.hw.config import DENSE_GROUP_SIZES, SATConfig
 from sparsat.hw.timing import array_cycles, sums_return
 
 BOTH = (Dataflow.OS, Dataflow.WS)
@@ -68,7 +68,7 @@ def mappings(
 
     Dense operands run in groups of any size. ValueError where nothing fits.
     """
-    patterns = [pattern] if pattern else [(m, m) for m in GROUP_SIZES if m <= config.m_max]
+    patterns = [pattern] if pattern else [(m, m) for m in DENSE_GROUP_SIZES if m <= config.m_max]
     found = tuple(
         Mapping(dataflow, n, m, ir, is_, a_order, Order.K)
         for n, m in patterns

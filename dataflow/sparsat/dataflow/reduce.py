@@ -13,6 +13,7 @@ from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycl
 from sparsat.dataflow.nests import Reduce
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.runs import Level, store_levels
+from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Advance, Exec, Instruction, LoadA, LoadB, Store
 
@@ -201,7 +202,7 @@ class ReducePlan:
             a_mn=1,
             b_mn=mapping.b_order.value,
             n=mapping.n,
-            log_m=mapping.m.bit_length() - 3,
+            log_m=log_m_of(mapping.m),
             ir=mapping.ir,
             is_=mapping.is_,
             **self._loops(run),

@@ -15,6 +15,7 @@ from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycl
 from sparsat.dataflow.nests import Spread
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.runs import Level, store_levels
+from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.copies import column_rows
 from sparsat.hw.isa.instructions import Advance, Exec, Instruction, LoadA, LoadB, Mode, Store
@@ -264,7 +265,7 @@ class SpreadPlan:
         first += nest.product * self.column_blocks
         fields: dict[str, int] = {"mode": Mode.COPY}
         if self.prune:
-            fields = {"mode": Mode.PRUNE, "n": mapping.n, "log_m": mapping.m.bit_length() - 3}
+            fields = {"mode": Mode.PRUNE, "n": mapping.n, "log_m": log_m_of(mapping.m)}
         if self.parts > 1:
             part = {"inner": self.parts, "segments": width}
             return LoadB(
@@ -315,7 +316,7 @@ class SpreadPlan:
             a_mn=mapping.a_order.value,
             b_mn=mapping.b_order.value,
             n=mapping.n,
-            log_m=mapping.m.bit_length() - 3,
+            log_m=log_m_of(mapping.m),
             ir=mapping.ir,
             is_=mapping.is_,
             least_period=self._least_period(nest),

@@ -14,7 +14,7 @@ While a slot computes, the operands of the next one are loaded.
 from dataclasses import dataclass
 from enum import Enum
 
-from sparsat.hw.config import GROUP_SIZES, SATConfig
+from sparsat.hw.config import DENSE_GROUP_SIZES, GROUP_SIZES, SATConfig
 
 ACC_LOOP = 4
 """Cycles from reading a sum to reading its next value: the least interleave at full rate."""
@@ -26,6 +26,16 @@ MAX_PERIOD = 255
 """Largest `least_period`."""
 MAX_COUNT = (1 << 24) - 1
 """Largest `groups` and `tiles`."""
+
+
+def m_of(log_m: int) -> int:
+    """The group size that `log_m` stands for in requests and instructions."""
+    return 2 << log_m
+
+
+def log_m_of(m: int) -> int:
+    """`log_m` of a group size: 0 for 2, 1 for 4, 2 for 8, 3 for 16."""
+    return m.bit_length() - 2
 
 
 class Dataflow(Enum):
@@ -93,10 +103,11 @@ class ArrayOp:
         for field, kind in self.__annotations__.items():
             known = f"of type {kind.__name__}"
             need(field, type(getattr(self, field)) is kind, known)
+        sizes = DENSE_GROUP_SIZES if self.dense else GROUP_SIZES
         need(
             "m",
-            self.m in GROUP_SIZES and self.m <= config.m_max,
-            f"4, 8 or 16, up to {config.m_max}",
+            self.m in sizes and self.m <= config.m_max,
+            f"{'2, ' * self.dense}4, 8 or 16, up to {config.m_max}",
         )
         need("n", 1 <= self.n <= self.m, f"from 1 to m={self.m}")
         need("ir", self.ir >= 1, "at least 1")

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.array_op import ACC_LOOP
+from sparsat.hw.array_op import ACC_LOOP, m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.request import COUNT_BITS, request_layout
 from sparsat.hw.slots import SLOT, op_layout
@@ -73,7 +73,7 @@ class Conductor(wiring.Component):
         """Constants of the operation, `DERIVE` cycles after it is taken: one product per stage."""
         op, bits = self.op, self.config.depth.bit_length()
         m_, dense = Signal(5), Signal()
-        m.d.comb += [m_.eq(4 << request.log_m), dense.eq(request.n == m_)]
+        m.d.comb += [m_.eq(m_of(request.log_m)), dense.eq(request.n == m_)]
 
         interleave, load_a, load_b = Signal(bits), Signal(8), Signal(8)
         m.d.sync += [

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from sparsat.hw.formats import FP16, OPERAND_FORMATS, FloatFormat
 
 GROUP_SIZES = (4, 8, 16)
-"""Group sizes M the cells can run."""
+"""Group sizes M in which operands are pruned."""
+DENSE_GROUP_SIZES = (2, *GROUP_SIZES)
+"""Group sizes in which the cells run dense operands."""
 
 
 @dataclass(frozen=True, kw_only=True)

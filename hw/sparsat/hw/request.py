@@ -2,14 +2,14 @@
 
 from amaranth.lib.data import StructLayout
 
-from sparsat.hw.array_op import MAX_PERIOD, ArrayOp, Dataflow, Order
+from sparsat.hw.array_op import MAX_PERIOD, ArrayOp, Dataflow, Order, log_m_of
 from sparsat.hw.config import SATConfig
 
 COUNT_BITS = 24
 
 
 def request_layout(config: SATConfig) -> StructLayout:
-    """An `ArrayOp` as the array takes it: `n`, `ir`, `is_` are plain numbers, m is 4 << `log_m`."""
+    """An `ArrayOp` as the array takes it: `n`, `ir`, `is_` are plain numbers, see `log_m_of`."""
     d = config.depth.bit_length()
     return StructLayout(
         {
@@ -37,7 +37,7 @@ def encode_request(config: SATConfig, op: ArrayOp) -> int:
         "b_mn": op.b_order is Order.MN,
         "resume": op.resume,
         "n": op.n,
-        "log_m": op.m.bit_length() - 3,
+        "log_m": log_m_of(op.m),
         "ir": op.ir,
         "is_": op.is_,
         "groups": op.groups,

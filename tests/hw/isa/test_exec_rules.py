@@ -49,7 +49,7 @@ def reads_of_b(e, k_entries, blocks):
 
 def entries(e):
     """What the slots of a chunk go through: entries of R and K, rows and blocks of the output."""
-    m = 4 << e.log_m
+    m = e.m
     rows, depth, outputs = set(), set(), set()
     for s, tp, g, r in product(*map(range, (e.passes, e.tiles_p, e.groups, NARROW.rows))):
         big_r, big_k = (g, s * NARROW.rows + r) if e.ws else (tp * NARROW.rows + r, g)
@@ -71,7 +71,7 @@ def writes_of_c(e, outputs, blocks):
 
 def slow_verdict(e):
     """The first complaint, from all addresses one by one."""
-    word = e.ir if e.a_mn else 4 << e.log_m
+    word = e.ir if e.a_mn else e.m
     rows, depth, outputs, blocks = entries(e)
     words = list(reads_of_a(e, rows, depth))
     if any(a % 16 + word > 16 for a, _ in words):
@@ -101,9 +101,11 @@ move, row = st.integers(-1, 1), st.integers(-3, 6)
 @st.composite
 def execs(draw):
     ws, a_mn = draw(st.booleans()), draw(st.booleans())
-    n, log_m, is_ = draw(st.sampled_from([(4, 0, 2), (8, 1, 1), *[(2, 1, 2)] * (not a_mn)]))
+    n, log_m, is_ = draw(
+        st.sampled_from([(2, 0, 2), (4, 1, 2), (8, 2, 1), *[(2, 2, 2)] * (not a_mn)])
+    )
     ir = draw(st.sampled_from([1, 2, 4] if a_mn else [1, 2, 3]))
-    word = ir if a_mn else 4 << log_m
+    word = ir if a_mn else 2 << log_m
     unit = draw(st.sampled_from([word] * 9 + [1]))
     a = {name: unit * draw(st.integers(-2, 5)) for name in A_STEPS}
     others = {

@@ -26,19 +26,19 @@ LOAD_A = LoadA(
 )
 LOAD_B = LoadB(address=64, lines=8, segments=2, segment_stride=512, inner=2, inner_stride=1024)
 PACKED = replace(LOAD_B, index_address=8192, index_inner_stride=64, index_lines=2)
-PRUNE = replace(LOAD_B, mode=Mode.PRUNE, n=2, log_m=1)
+PRUNE = replace(LOAD_B, mode=Mode.PRUNE, n=2, log_m=2)
 TRANSPOSE = replace(LOAD_B, mode=Mode.TRANSPOSE, tokens=4)
 EXEC = Exec(
-    n=2, log_m=1, ir=2, is_=2, outer=2, p=30, tiles_p=4, q_blocks=3, tiles_q=2, groups=4, k=3,
+    n=2, log_m=2, ir=2, is_=2, outer=2, p=30, tiles_p=4, q_blocks=3, tiles_q=2, groups=4, k=3,
     a_outer=512, r0_count=8, r1_count=4, r0_a=32, r1_a=256, k0_count=2, k1_count=2, k0_a=8,
     b_k0=4, b_k1=8, b_n=1, b_q0=12, q0_count=3, c_p=1, c_q=30,
 )  # fmt: skip
-DENSE = replace(EXEC, n=4, log_m=0, b_n=1)
+DENSE = replace(EXEC, n=4, log_m=1, b_n=1)
 STORE = Store(
     address=128, outer=2, outer_stride=4096, rows=8, c_base=16, d1_count=3, d1_c=8, d1_stride=64
 )
 UPDATE = Update(
-    master=0, momentum=4096, gradient=8192, copies=1, n=2, log_m=1, taps=3,
+    master=0, momentum=4096, gradient=8192, copies=1, n=2, log_m=2, taps=3,
     forward=12288, forward_index=16384, backward=20480, backward_index=24576,
 )  # fmt: skip
 SOUND = [
@@ -101,17 +101,16 @@ FIELDS = [
     bad("index_lines", 17, f"less: a chunk has 1088, {INDEX_ROWS}", PACKED),
     bad("index_lines", 1, "0 unless the mode is COPY", PRUNE),
     bad("index_lines", 1, "0 unless the mode is COPY", TRANSPOSE),
-    bad("log_m", 3, "from 0 to 2", PRUNE),
+    bad("log_m", 0, "from 1 to 3", PRUNE),
     bad("n", 0, "from 1 to m, 8", PRUNE),
     bad("n", 9, "from 1 to m, 8", PRUNE),
     bad("lines", 257, "less: a chunk has 1028, 1024 are the rows of half of B", PRUNE),
-    bad("lines", 1, "whole groups: a chunk has 8 rows, m is 16", PRUNE, segments=1, log_m=2),
+    bad("lines", 1, "whole groups: a chunk has 8 rows, m is 16", PRUNE, segments=1, log_m=3),
     bad("tokens", 0, "at least 1", TRANSPOSE),
     bad("lines", 8, "more: 17 tokens have less than a block of 16 channels", TRANSPOSE, tokens=17),
     bad("lines", 80, "less: a chunk has 2048, 1024 are the rows of half of B", TRANSPOSE, tokens=5),
     bad("lines", 68, "less: a chunk has 1088, 1024 are the rows of half of B", TRANSPOSE),
     # EXEC
-    bad("log_m", 3, "from 0 to 2", EXEC),
     *[bad(f"{half}_advance", 3, "from 0 to 2", EXEC) for half in "abc"],
     bad("n", 0, "from 1 to m=8", EXEC),
     bad("n", 9, "from 1 to m=8", EXEC),
@@ -129,7 +128,7 @@ FIELDS = [
     *[bad(field, 32, LINE, UPDATE) for field in ("master", "momentum", "gradient", "forward")],
     *[bad(field, 32, LINE, UPDATE) for field in ("forward_index", "backward", "backward_index")],
     bad("n", 0, "from 1 to m, 8", UPDATE),
-    bad("log_m", 3, "from 0 to 2", UPDATE),
+    bad("log_m", 0, "from 1 to 3", UPDATE),
 ]  # fmt: skip
 
 
@@ -146,7 +145,9 @@ def test_the_interleave_is_at_most_the_depth():
 def test_groups_are_those_the_array_was_made_for():
     small = TINY.with_(m_max=4)
     refused(EXEC, "m is 8, it must be 4, 8 or 16, up to 4", small)
-    refused(PRUNE, "log_m is 1, it must be from 0 to 0", small)
+    refused(PRUNE, "log_m is 2, it must be from 1 to 1", small)
+    refused(replace(EXEC, n=1, log_m=0), "m is 2, it must be 4, 8 or 16, up to 16")
+    validate(TINY, [replace(DENSE, n=2, log_m=0), Halt()])
 
 
 def reach(field, instruction, low, high, last, what):

@@ -10,6 +10,7 @@ from torch import Tensor
 from machine_layout import Image, operand_rows, to_bytes
 from sparsat.algo.golden import gemm, gemm_packed
 from sparsat.algo.patterns import NMPattern
+from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import preset
 from sparsat.hw.isa.instructions import (
     Advance,
@@ -34,7 +35,7 @@ A_LINES, B_LINES, C_BYTES = P * K * 2 // LINE, K * Q * 2 // LINE, P * Q * 4
 DENSE = NMPattern(8, 8)
 EXEC = Exec(
     n=8,
-    log_m=1,
+    log_m=log_m_of(8),
     ir=2,
     is_=2,
     p=P,
@@ -97,7 +98,7 @@ def test_pruned_on_the_way_in_is_packed(n_m: tuple[int, int]) -> None:
     image = Image(TINY)
     a_at, b_at, c_at = image.put(to_bytes(a)), image.put(to_bytes(b)), image.room(C_BYTES)
     m, n = pattern.m, pattern.n_keep
-    log_m, slots = m.bit_length() - 3, K // m
+    log_m, slots = log_m_of(m), K // m
     program = [
         LoadA(address=a_at, lines=A_LINES),
         LoadB(address=b_at, lines=K * 8 // LINE, mode=Mode.PRUNE, n=n, log_m=log_m),
@@ -281,7 +282,7 @@ ERRORS = [
     ([LoadA(address=LINE, inner=2, inner_stride=-2 * LINE, lines=1)], "RANGE: memory -64"),
     ([LoadA(lines=8192 // LINE + 1)], "RANGE: A values"),
     ([LoadB(lines=8192 // LINE + 1)], "RANGE: B rows"),
-    ([LoadB(lines=1, mode=Mode.PRUNE, n=9, log_m=1)], "n_keep is 9"),
+    ([LoadB(lines=1, mode=Mode.PRUNE, n=9, log_m=log_m_of(8))], "n_keep is 9"),
     ([LoadB(lines=1, mode=Mode.TRANSPOSE, tokens=3)], "FIELD: 32 values do not hold 3 tokens"),
     ([*GOOD[:2], replace(EXEC, a_base=1)], r"\(EXEC\): FIELD: a word of 8 values"),
     ([*GOOD[:2], replace(EXEC, a_base=-K)], "RANGE: A values -32"),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from machine_layout import Image, masters, operand_rows
 from sparsat.algo.patterns import NMPattern
+from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.isa.instructions import Halt, Update
 from sparsat.sim.functional import run
@@ -53,7 +54,7 @@ class Case:
             **at,
             copies=int(copies),
             n=self.pattern.n_keep,
-            log_m=self.pattern.m.bit_length() - 3,
+            log_m=log_m_of(self.pattern.m),
             taps=taps,
             in_blocks=inputs // block,
             out_blocks=outputs // block,

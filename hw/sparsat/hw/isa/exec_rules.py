@@ -27,13 +27,11 @@ def check_exec(config: SATConfig, site: Site, instruction: Exec) -> None:
 
 def _check_fields(config: SATConfig, site: Site, e: Exec) -> None:
     site.need_counts(*COUNTS)
-    site.need("log_m", e.log_m <= 2, "from 0 to 2")
     for field in ("a_advance", "b_advance", "c_advance"):
         site.need(field, getattr(e, field) in list(Advance), f"from 0 to {max(Advance)}")
-    m = 4 << e.log_m
     for field in ("a_mn", "b_mn"):
-        ordered = f"0, since {e.n}:{m} is sparse"
-        site.need(field, e.n == m or not getattr(e, field), ordered)
+        ordered = f"0, since {e.n}:{e.m} is sparse"
+        site.need(field, e.n == e.m or not getattr(e, field), ordered)
     try:
         _array_op(e).validate(config)
     except ValueError as error:
@@ -44,7 +42,7 @@ def _check_fields(config: SATConfig, site: Site, e: Exec) -> None:
             counted = "0 with r-words of A, where K counts the values of k"
             site.need(field, getattr(e, field) == 0, counted)
     site.need(
-        "b_last", e.b_last < e.n and (e.n == m or not e.b_last), f"below n={e.n}, 0 if sparse"
+        "b_last", e.b_last < e.n and (e.n == e.m or not e.b_last), f"below n={e.n}, 0 if sparse"
     )
     halves = {Advance.ONCE: 1, Advance.OUTER: e.outer, Advance.EVERY: e.outer * e.inner}
     if e.resume:
@@ -61,7 +59,7 @@ def _array_op(e: Exec) -> ArrayOp:
     return ArrayOp(
         dataflow=Dataflow(e.ws),
         n=e.n,
-        m=4 << e.log_m,
+        m=e.m,
         ir=e.ir,
         is_=e.is_,
         groups=e.groups,
@@ -74,7 +72,7 @@ def _array_op(e: Exec) -> ArrayOp:
 
 
 def _check_a(config: SATConfig, site: Site, e: Exec) -> None:
-    word = e.ir if e.a_mn else 4 << e.log_m
+    word = e.ir if e.a_mn else e.m
     window = Window(e.y0, e.x0, e.height, e.width)
     nests = list(_a_nests(config, e))
     for dims in nests:
@@ -132,7 +130,7 @@ def _k_boxes(config: SATConfig, e: Exec) -> Iterator[tuple[Span, ...]]:
 
 def _k_entries(config: SATConfig, e: Exec) -> int:
     entries = e.passes * config.rows if e.ws else e.groups
-    return min(entries * (4 << e.log_m if e.a_mn else 1), e.k)
+    return min(entries * (e.m if e.a_mn else 1), e.k)
 
 
 def _b_boxes(config: SATConfig, e: Exec) -> Iterator[tuple[int, tuple[Span, ...]]]:

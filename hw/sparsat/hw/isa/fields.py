@@ -17,7 +17,7 @@ MEANING = {
     "lines": "lines of a segment",
     "mode": "0 COPY, 1 TRANSPOSE, 2 PRUNE",
     "n": "kept values of a group; n = m is dense",
-    "log_m": "m = 4 << log_m",
+    "log_m": "m = 2 << log_m",
     "tokens": "tokens of a segment (TRANSPOSE)",
     "index_address": "first byte of the indices",
     "index_outer_stride": "bytes",

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar
 
+from sparsat.hw.array_op import m_of
+
 INSTRUCTION_BYTES = 256
 
 
@@ -104,6 +106,16 @@ class Instruction:
     signal: int = u(32)
 
 
+class Grouped:
+    """Has a field `log_m` for the group size `m`."""
+
+    log_m: int
+
+    @property
+    def m(self) -> int:
+        return m_of(self.log_m)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Halt(Instruction):
     """The program ends when every engine is done with what stands before."""
@@ -128,10 +140,10 @@ class LoadA(Instruction):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadB(LoadA):
+class LoadB(LoadA, Grouped):
     """As LOAD_A, into halves of B; each chunk also takes the indices of its packed values.
 
-    `mode` PRUNE keeps `n` of each `4 << log_m` rows. TRANSPOSE turns each segment of `tokens`
+    `mode` PRUNE keeps `n` of each `m` rows. TRANSPOSE turns each segment of `tokens`
     tokens into rows that hold one channel of `cols` tokens. The indices' segments lie at
     `index_address` with strides of their own; `index_lines` is 0 where nothing is packed.
     """
@@ -150,7 +162,7 @@ class LoadB(LoadA):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exec(Instruction):
+class Exec(Instruction, Grouped):
     """A tiled loop nest of GEMMs on the array: docs/isa.md has the loops and the addresses."""
 
     OPCODE = Opcode.EXEC
@@ -285,7 +297,7 @@ class Store(Instruction):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Update(Instruction):
+class Update(Instruction, Grouped):
     """Momentum SGD on one tensor of weights, and its operands for the next step."""
 
     OPCODE = Opcode.UPDATE

@@ -5,7 +5,8 @@ Not whether what the program computes makes sense, and not its tokens: see `chec
 
 from collections.abc import Sequence
 
-from sparsat.hw.config import SATConfig
+from sparsat.hw.array_op import log_m_of
+from sparsat.hw.config import GROUP_SIZES, SATConfig
 from sparsat.hw.isa.copies import column_rows
 from sparsat.hw.isa.encoding import check_widths
 from sparsat.hw.isa.exec_rules import check_exec
@@ -121,7 +122,7 @@ def _check_load_b(config: SATConfig, site: Site, load: LoadB, memory_bytes: int)
     rows = load.segments * load.lines * line // (2 * config.cols)
     if load.mode == Mode.PRUNE:
         _check_pattern(config, site, load)
-        m = 4 << load.log_m
+        m = load.m
         site.need("lines", rows % m == 0, f"whole groups: a chunk has {rows} rows, m is {m}")
         rows = rows // m * load.n
     if load.mode == Mode.TRANSPOSE:
@@ -176,7 +177,7 @@ def _check_update(config: SATConfig, site: Site, update: Update, memory_bytes: i
             ("forward", update.in_blocks, update.out_blocks),
             ("backward", update.out_blocks, update.in_blocks),
         ):
-            n, m = update.n, 4 << update.log_m
+            n, m = update.n, update.m
             rows = column_rows(config, update.taps * reduced * config.block, n, m)
             values = rows * across * config.block
             sizes[side] = 2 * values
@@ -188,7 +189,7 @@ def _check_update(config: SATConfig, site: Site, update: Update, memory_bytes: i
 
 
 def _check_pattern(config: SATConfig, site: Site, pruned: LoadB | Update) -> None:
-    """`n` of `4 << log_m`."""
-    log_most = (config.m_max // 4).bit_length() - 1
-    site.need("log_m", pruned.log_m <= log_most, f"from 0 to {log_most}")
-    site.need("n", 1 <= pruned.n <= 4 << pruned.log_m, f"from 1 to m, {4 << pruned.log_m}")
+    """`n` of `m`, a size in which SORE prunes."""
+    least, most = log_m_of(min(GROUP_SIZES)), log_m_of(config.m_max)
+    site.need("log_m", least <= pruned.log_m <= most, f"from {least} to {most}")
+    site.need("n", 1 <= pruned.n <= pruned.m, f"from 1 to m, {pruned.m}")

@@ -151,7 +151,7 @@ def array_op(each: Exec, *, resumed: bool) -> ArrayOp:
     return ArrayOp(
         dataflow=Dataflow.WS if each.ws else Dataflow.OS,
         n=each.n,
-        m=4 << each.log_m,
+        m=each.m,
         ir=each.ir,
         is_=each.is_,
         groups=each.groups,
@@ -220,7 +220,7 @@ def _store(config: SATConfig, each: Store) -> tuple[str, Fields]:
 
 
 def _update(config: SATConfig, each: Update) -> tuple[str, Fields]:
-    block, m = config.block, 4 << each.log_m
+    block, m = config.block, each.m
     square = block // config.cols
     derived = {
         "index": int(each.n < m),

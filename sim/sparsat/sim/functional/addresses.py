@@ -32,7 +32,7 @@ def pieces(config: SATConfig, op: Exec, down: int, b_down: int) -> list[Piece]:
 
     `down`, `b_down` are how far the chunk's pixels of A and B lie below the first one's.
     """
-    per_slot = (4 << op.log_m) if op.a_mn else 1
+    per_slot = op.m if op.a_mn else 1
     step = per_slot * (config.rows if op.ws else op.groups)
     rows = np.arange(_entries_r(config, op))
     starts = range(0, step * (op.passes if op.ws else 1), step)
@@ -72,7 +72,7 @@ def _piece(op: Exec, rows: np.ndarray, ks: np.ndarray, down: int, b_down: int) -
 def _rows_of_b(op: Exec, ks: np.ndarray, down: int) -> tuple[np.ndarray, np.ndarray]:
     k0, k1, k2 = _digits(ks[:, None, None], op.k0_count, op.k1_count)
     # An entry of r-words is one value, the (K mod M)th of its slot.
-    n = ks[:, None, None] % (4 << op.log_m) if op.a_mn else np.arange(op.n)[:, None]
+    n = ks[:, None, None] % op.m if op.a_mn else np.arange(op.n)[:, None]
     q = np.arange(min(op.q_blocks, op.tiles_q * op.is_))
     q0, q1, q2 = _digits(q, op.q0_count, op.q1_count)
     rows = k0 * op.b_k0 + k1 * op.b_k1 + k2 * op.b_k2 + n * op.b_n

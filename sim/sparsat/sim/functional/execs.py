@@ -91,14 +91,14 @@ def _run_pass(
             _check_rows("C rows", rows, len(half))
             start = torch.from_numpy(half[rows].reshape(len(rows), -1)) if resumed else None
             a, (b, indices) = _left(machine, op, piece, a_at), _right(machine, op, piece, b_at)
-            m = 1 if op.a_mn else 4 << op.log_m
+            m = 1 if op.a_mn else op.m
             result = gemm_packed(a, b, indices, m, start, machine.config.fmt)
             half[rows] = result.numpy().reshape(*rows.shape, -1)
 
 
 def _left(machine: Machine, op: Exec, piece: Piece, offset: int) -> torch.Tensor:
     """The words of A as the left operand [P, K·M] (k-words) or [P, K] (r-words)."""
-    half, length = machine.a[machine.exec_a.half], op.ir if op.a_mn else 4 << op.log_m
+    half, length = machine.a[machine.exec_a.half], op.ir if op.a_mn else op.m
     first = np.where(piece.inside, piece.a + offset, 0)
     low, high = int(first.min(initial=0)), int(first.max(initial=0)) + length - 1
     check_range("A values", low, high, len(half))
@@ -119,7 +119,7 @@ def _right(
     rows = np.where(inside, piece.b + offset, 0)
     _check_rows("B rows", rows, machine.b.shape[1])
     values = _by_column(machine.b[machine.exec_b.half][rows] * inside[..., None])
-    if op.n == 4 << op.log_m:
+    if op.n == op.m:
         dense = np.arange(rows.shape[1], dtype=np.uint8)
         indices = np.broadcast_to(dense, values.shape)
     else:

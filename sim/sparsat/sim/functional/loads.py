@@ -55,7 +55,7 @@ def _arranged(machine: Machine, op: LoadB, segments: np.ndarray) -> tuple[np.nda
     """A chunk's values [segments, values] as rows of B, and the indices the mode itself makes."""
     cols = machine.config.cols
     if op.mode == Mode.PRUNE:
-        pattern = NMPattern(op.n, 4 << op.log_m)
+        pattern = NMPattern(op.n, op.m)
         return prune_rows(segments.reshape(-1, cols), pattern, machine.config.fmt)
     rows = _transposed(machine, op, segments) if op.mode == Mode.TRANSPOSE else segments
     return rows.reshape(-1, cols), np.zeros((0, cols), np.uint8)

@@ -27,7 +27,7 @@ def update(machine: Machine, op: Update) -> Iterator[int]:
     if not np.isfinite(g).all():
         machine.overflow = True
         return
-    pattern = NMPattern(op.n, 4 << op.log_m) if op.copies else None
+    pattern = NMPattern(op.n, op.m) if op.copies else None
     with np.errstate(all="ignore"):
         w, v = _step(config, op, pattern, w, v, g)
         planes[0][:], planes[1][:] = (_to_memory(config, op, x) for x in (w, v))

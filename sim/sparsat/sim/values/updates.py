@@ -26,7 +26,7 @@ def check_update(
     for address, values in ((op.master, w), (op.momentum, v), (op.gradient, g)):
         memory.put(address, to_masters(config, values, transposed=turned).numpy())
     run(config, [op, isa.Halt()], memory.bytes)
-    pattern = NMPattern(op.n, 4 << op.log_m)
+    pattern = NMPattern(op.n, op.m)
     new_w, new_v = _step(op, pattern, w, v, g)
     got, expected = [], []
     for address, values in ((op.master, new_w), (op.momentum, new_v)):
