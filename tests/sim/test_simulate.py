@@ -153,3 +153,17 @@ def test_trace_has_a_slice_for_each_instruction(result: Result) -> None:
     assert {each["name"] for each in slices} == {p.op.name for p in result.sparse.plans}
     last = max(each["ts"] + each["dur"] for each in slices)
     assert last == pytest.approx(result.sparse.totals()["seconds"] * 1e6)
+
+
+def test_slices_of_a_thread_of_the_trace_follow_one_another(result: Result) -> None:
+    """Viewers drop a slice that begins inside another and ends after it. Counted in nanoseconds,
+    which is what they count in."""
+    file = io.StringIO()
+    write_trace(result.sparse, file)
+    ends: dict[int, int] = {}
+    for each in json.loads(file.getvalue())["traceEvents"]:
+        if each["ph"] == "X":
+            begin, length = round(each["ts"] * 1000), round(each["dur"] * 1000)
+            assert begin >= ends.get(each["tid"], 0)
+            assert length >= 0
+            ends[each["tid"]] = begin + length

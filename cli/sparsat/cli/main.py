@@ -13,8 +13,16 @@ app = typer.Typer(
 )
 
 
-app.command("generate", help=generate.HELP, epilog=generate.EXAMPLES)(generate.generate)
-app.command("gemm", help=gemm.HELP, epilog=gemm.EXAMPLES)(gemm.gemm)
-app.command("train", help=train.HELP, epilog=train.EXAMPLES)(train.train)
-app.command("simulate", help=simulate.HELP, epilog=simulate.EXAMPLES)(simulate.simulate)
-app.command("compare", help=compare.HELP, epilog=compare.EXAMPLES)(compare.compare)
+def _flow(text: str) -> str:
+    """`text` with each paragraph on one line, so that the terminal's width breaks it."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+for module, function in (
+    (generate, generate.generate),
+    (gemm, gemm.gemm),
+    (train, train.train),
+    (simulate, simulate.simulate),
+    (compare, compare.compare),
+):
+    app.command(function.__name__, help=_flow(module.HELP), epilog=module.EXAMPLES)(function)

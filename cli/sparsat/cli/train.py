@@ -64,18 +64,15 @@ def train(
 ) -> None:
     """Check the request, then run it."""
     with one_line_errors("stopped; every finished epoch is on disk"):
-        from sparsat.algo.tasks import check_task, task_class
+        from sparsat.algo.tasks import check_task
         from sparsat.algo.training import settings
         from sparsat.algo.training.sweep import grid
 
         check_task(task, data, model)
-        if epochs is not None:
-            if steps is not None:
-                raise ValueError("--epochs and --steps both set the length: leave out one")
-            steps = epochs * task_class(task).recipe.steps_per_epoch
         shared = {
             "task": task,
             "steps": steps,
+            "epochs": epochs,
             "numerics": numerics,
             "data": None if data is None else str(data),
             "model": model,

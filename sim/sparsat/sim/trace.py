@@ -1,7 +1,9 @@
 """A run as a trace that Perfetto (ui.perfetto.dev) and Chrome open: engines are threads,
 instructions are slices named after their operation.
 
-One microsecond of the trace is one of the machine. Slices are written one by one.
+One microsecond of the trace is one of the machine. An engine takes up an instruction while the end
+of the one before it is still under way; slices of a thread must not overlap, so there a slice begins
+where the one before it ends. Slices are written one by one.
 """
 
 import json
@@ -23,21 +25,34 @@ def write_trace(timed: Timed, file: TextIO) -> None:
 
 def _events(timed: Timed) -> Iterator[dict[str, Any]]:
     for engine in Engine:
-        common = {"ph": "M", "pid": 0, "tid": int(engine)}
+        common = {"ph": "M", **_thread(engine)}
         yield common | {"name": "thread_name", "args": {"name": engine.name}}
         yield common | {"name": "thread_sort_index", "args": {"sort_index": int(engine)}}
     plans, rows = timed.plans, timed.timing.instructions
-    microseconds = 1e6 / timed.config.clock_hz
+    nanoseconds = 1e9 / timed.config.clock_hz
+    free = dict.fromkeys(Engine, 0)
     for number, each in enumerate(timed.scheduled.program[:-1]):
-        row, op = rows[number], plans[each.op].op
+        row, op, engine = rows[number], plans[each.op].op, ENGINE[each.OPCODE]
         start, end = int(row["start"]), int(row["end"])
+        begin, free[engine] = (
+            max(round(start * nanoseconds), free[engine]),
+            round(end * nanoseconds),
+        )
         yield {
             "ph": "X",
-            "pid": 0,
-            "tid": int(ENGINE[each.OPCODE]),
+            **_thread(engine),
             "name": op.name,
             "cat": op.stage,
-            "ts": start * microseconds,
-            "dur": (end - start) * microseconds,
-            "args": {"cycles": end - start, "lines": int(row["read"] + row["written"])},
+            "ts": begin / 1000,
+            "dur": (free[engine] - begin) / 1000,
+            "args": {
+                "start": start,
+                "cycles": end - start,
+                "lines": int(row["read"] + row["written"]),
+            },
         }
+
+
+def _thread(engine: Engine) -> dict[str, int]:
+    """Numbers from 1 on: viewers keep thread 0 of process 0 for an idle processor."""
+    return {"pid": 1, "tid": int(engine) + 1}

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,21 @@ def test_a_damaged_checkpoint_is_refused(damage: str, tmp_path: Path) -> None:
         content[len(content) // 2] ^= 1
     kept = {"truncated": content[:-10], "flipped": content, "empty": b"", "other": b"hello"}
     file.write_bytes(bytes(kept[damage]))
-    with pytest.raises(CheckpointError, match="damaged or not a checkpoint: delete it"):
+    with pytest.raises(CheckpointError, match=f"damaged: delete {file.parent} and"):
         Run(config(), tmp_path, CPU).execute(resume=True)
+
+
+@pytest.mark.parametrize("damage", ["absent", "empty"])
+def test_what_is_told_about_a_dense_runs_checkpoint_mends_it(damage: str, tmp_path: Path) -> None:
+    train(tmp_path, "dense")
+    folder = tmp_path / config("dense").folder
+    file = folder / "checkpoint.pt"
+    file.unlink() if damage == "absent" else file.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=f"delete {folder} and train again"):
+        train(tmp_path, "magnitude")
+    shutil.rmtree(folder)
+    train(tmp_path, "dense")
+    train(tmp_path, "magnitude")
 
 
 def test_json_is_strict(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The course of a run: what it logs, when it stops, where it starts."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ def test_loss_falls_and_the_log_has_a_row_per_evaluation(tmp_path: Path) -> None
     assert log[0]["loss"] is None
     assert log[-1]["loss"] < log[1]["loss"]
     assert log[-1]["accuracy"] > 70
+
+
+def test_epochs_are_passes_over_the_data_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subset of a data set has shorter epochs than the whole one."""
+    monkeypatch.setattr(Tiny, "recipe", replace(Tiny.recipe, steps_per_epoch=3))
+    assert Trainer(Tiny(), config(epochs=5), CPU).steps == 15
 
 
 def test_nan_is_one_line_that_names_step_and_folder(tmp_path: Path) -> None:

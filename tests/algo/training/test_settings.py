@@ -19,6 +19,8 @@ def test_wrong_settings_are_told() -> None:
         ({"pattern": "2:5"}, "pattern '2:5': m is 5"),
         ({"numerics": "int8"}, "numerics is 'int8'; allowed: torch, sat"),
         ({"steps": 0}, "steps is 0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"steps": 1, "epochs": 1}, "epochs and steps both set the length"),
         ({"seed": -1}, "seed is -1"),
     ):
         with pytest.raises(TrainError, match=message):

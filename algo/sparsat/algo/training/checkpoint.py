@@ -29,12 +29,11 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}") from error
+        message = f"cannot read checkpoint {path} ({error.strerror})"
+        raise CheckpointError(f"{message}: delete {path.parent} and train again") from error
     head, body = content[: len(MAGIC) + 32], content[len(MAGIC) + 32 :]
     if head != MAGIC + hashlib.sha256(body).digest():
-        raise CheckpointError(
-            f"checkpoint {path} is damaged or not a checkpoint: delete it and train again"
-        )
+        raise CheckpointError(f"checkpoint {path} is damaged: delete {path.parent} and train again")
     return torch.load(io.BytesIO(body), map_location=device, weights_only=True)
 
 

@@ -14,10 +14,10 @@ from sparsat.algo.training.plan import plan_for
 class RunConfig:
     """One run. `None` means the task's or method's own default.
 
-    `pattern` is "N:M", N kept; it is ignored by the dense method. `steps` is the number of
-    optimizer steps on this task's recipe, `decay` the λ of the SR-STE term, `model` another model
-    for an image task, `options` the method's own settings. Raises `TrainError` for what no run can
-    be, also where the method cannot take the pattern, the decay, the rate or an option.
+    `pattern` is "N:M", N kept; it is ignored by the dense method. `steps` or
+    `epochs` is the length of this task's recipe, `decay` the λ of the SR-STE term, `model` another
+    model for an image task, `options` the method's own settings. Raises `TrainError` for what no
+    run can be, also where the method cannot take the pattern, the decay, the rate or an option.
     """
 
     task: str
@@ -25,6 +25,7 @@ class RunConfig:
     pattern: str = "2:8"
     seed: int = 0
     steps: int | None = None
+    epochs: int | None = None
     numerics: str = "torch"
     decay: float | None = None
     lr: float | None = None
@@ -43,8 +44,12 @@ class RunConfig:
             raise TrainError(str(error)) from None
         if self.method == "fixed":
             raise TrainError("method fixed needs imported masks: use prepare() and import_masks()")
-        if self.steps is not None and self.steps < 1:
-            raise TrainError(f"steps is {self.steps}; it must be at least 1")
+        if self.steps is not None and self.epochs is not None:
+            raise TrainError("epochs and steps both set the length: leave out one")
+        for name in ("steps", "epochs"):
+            length = getattr(self, name)
+            if length is not None and length < 1:
+                raise TrainError(f"{name} is {length}; it must be at least 1")
         if self.seed < 0:
             raise TrainError(f"seed is {self.seed}; it must be 0 or more")
         if self.decay is not None and not 0 <= self.decay < math.inf:

@@ -165,7 +165,7 @@ class Run:
             raise TrainError(
                 f"method {config.method} starts from a trained model and {folder} holds none:"
                 f" run `sparsat train {config.task} --method dense --seed {config.seed}`"
-                " with the same --out and --steps first"
+                " of the same length and --out first"
             )
         if changed := [key for key in differences(dense, folder) if key != "lr"]:
             raise TrainError(

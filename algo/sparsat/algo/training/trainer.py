@@ -30,7 +30,8 @@ class Trainer:
         self.task, self.config, self.device = task, config, device
         self.plan = plan_for(config.method)
         self.recipe = _recipe(task.recipe, self.plan, config)
-        full = config.steps or self.recipe.epochs * self.recipe.steps_per_epoch
+        epochs = config.epochs or self.recipe.epochs
+        full = config.steps or epochs * self.recipe.steps_per_epoch
         self.steps = round(full * self.plan.length)
         self.start_steps = full if self.plan.after_dense else 0
         self.switch = round(self.steps * self.plan.dense_share)
