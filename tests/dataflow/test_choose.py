@@ -1,13 +1,13 @@
 """The plan that the estimate chooses is close to the best of all plans, each run on the machine."""
 
 import pytest
-from tests.support.steps import conv_step, product_step
 
 from sparsat.dataflow.ir import Conv, MatMul
 from sparsat.dataflow.schedule import SCHEDULES, schedule_step
 from sparsat.hw.config import preset
 from sparsat.sim.exhaustive import products
 from sparsat.sim.machine import run
+from steps import conv_step, product_step
 
 TINY = preset("tiny")
 STARVED = TINY.with_(name="starved", axi_bits=64)

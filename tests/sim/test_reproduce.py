@@ -1,7 +1,6 @@
 """The page of the paper's numbers: its tables from steps with numbers chosen by hand."""
 
 import pytest
-from tests.support.steps import product_step
 
 from sparsat.dataflow.ir import MatMul
 from sparsat.dataflow.schedule import SCHEDULES
@@ -23,6 +22,7 @@ from sparsat.sim.reproduce import (
     times,
 )
 from sparsat.sim.simulate import simulate
+from steps import product_step
 
 
 def a_run(cycles: int, layers: dict[str, int] | None = None, pruned: set[str] | None = None) -> Run:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from sparsat.hw.array_op import FEEDER_ROWS, WORD, ArrayOp, Dataflow, Order
-from sparsat.hw.config import DENSE_GROUP_SIZES, SATConfig
+from sparsat.hw.config import DENSE_GROUP_SIZES, GROUP_SIZES, SATConfig
 from sparsat.hw.timing import array_cycles, sums_return
 
 BOTH = (Dataflow.OS, Dataflow.WS)
@@ -66,9 +66,11 @@ def mappings(
 ) -> tuple[Mapping, ...]:
     """All choices in a fixed order; `pattern` is (n, m) of B, None if dense.
 
-    Dense operands run in groups of any size. ValueError where nothing fits.
+    Dense operands run in groups of any size, of two only in weight gradients, whose few columns
+    need the deep interleave. ValueError where nothing fits.
     """
-    patterns = [pattern] if pattern else [(m, m) for m in DENSE_GROUP_SIZES if m <= config.m_max]
+    sizes = GROUP_SIZES if a_order is Order.K else DENSE_GROUP_SIZES
+    patterns = [pattern] if pattern else [(m, m) for m in sizes if m <= config.m_max]
     found = tuple(
         Mapping(dataflow, n, m, ir, is_, a_order, Order.K)
         for n, m in patterns
