@@ -2,8 +2,8 @@
 instructions are slices named after their operation.
 
 One microsecond of the trace is one of the machine. An engine takes up an instruction while the end
-of the one before it is still under way; slices of a thread must not overlap, so there a slice begins
-where the one before it ends. Slices are written one by one.
+of the one before it is still under way; slices of a thread must not overlap, so there a slice
+begins where the one before it ends. Slices are written one by one.
 """
 
 import json
