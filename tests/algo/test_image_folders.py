@@ -48,10 +48,30 @@ def test_cifar100_binary_version_takes_the_fine_label(tmp_path: Path) -> None:
     assert torch.equal(Cifar100(tmp_path).test[0].flatten(1), torch.from_numpy(images))
 
 
-def test_a_truncated_binary_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("images", [0, 1])
+def test_a_truncated_binary_is_refused(images: int, tmp_path: Path) -> None:
+    """No record, or one without its labels."""
     for name in ("train", "test"):
-        pixels(1).tofile(tmp_path / f"{name}.bin")
+        pixels(images).tofile(tmp_path / f"{name}.bin")
     with pytest.raises(DataError, match=r"train\.bin is not a cifar100 batch"):
+        Cifar100(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (pixels(2), [1, 100]),
+        (pixels(2), [1, -1]),
+        (pixels(2), [1]),
+        (pixels(2)[:, :100], [1, 2]),
+        (pixels(2), ["a", "b"]),
+        (pixels(2), 7),
+    ],
+)
+def test_a_batch_of_something_else_is_refused(images: Any, labels: Any, tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        write_pickled(tmp_path / name, images, b"fine_labels", labels)
+    with pytest.raises(DataError, match="train is not a cifar100 batch"):
         Cifar100(tmp_path)
 
 

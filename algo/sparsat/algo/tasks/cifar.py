@@ -6,16 +6,20 @@ else, so a file from elsewhere cannot run code. Source: Krizhevsky 2009.
 
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
+from sparsat.algo.models import DATASETS
 from sparsat.algo.tasks.base import Batch, DataError, Recipe
 from sparsat.algo.tasks.images import ImageTask
 
 PIXELS = 3 * 32 * 32
+Arrays = tuple[np.ndarray, np.ndarray]
+"""Images, uint8 `[n, 3072]`, and labels `[n]`."""
 RECIPE = Recipe(
     optimizer="sgd",
     lr=0.1,
@@ -51,25 +55,31 @@ class Cifar10(ImageTask):
             for place in (data / folder, data):
                 files = [[place / f"{part}{suffix}" for part in split] for split in self.parts]
                 if all(file.is_file() for split in files for file in split):
-                    train, test = ([read(file) for file in split] for split in files)
+                    train, test = ([self._checked(read, f) for f in split] for split in files)
                     return _join(train), _join(test)
         raise DataError(f"{data} holds no {self.name}: expected {self.needs_data}")
 
-    def _pickled(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
-        """Images `[n, 3072]` and labels `[n]` of one file of the Python version."""
-        content = _unpickle(file)
+    def _checked(self, read: Callable[[Path], Arrays], file: Path) -> Arrays:
+        """What `read` finds in `file`, if it is images and labels of this data set."""
         try:
-            return np.asarray(content[b"data"], np.uint8), np.asarray(content[self.label])
-        except (KeyError, TypeError, ValueError):
-            raise DataError(f"{file} is not a {self.name} batch: download it again") from None
-
-    def _binary(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
-        """The same of the binary version: the label bytes (the last counts), then the pixels."""
-        raw = np.fromfile(file, np.uint8)
-        record = self.label_bytes + PIXELS
-        if not len(raw) or len(raw) % record:
+            images, labels = read(file)
+        except DataError:
+            raise
+        except (KeyError, TypeError, ValueError, OverflowError):
+            images, labels = np.empty(0), np.empty(0)
+        whole = labels.ndim == 1 and labels.size > 0 and images.shape == (labels.size, PIXELS)
+        if not (whole and np.isin(labels, np.arange(DATASETS[self.name].classes)).all()):
             raise DataError(f"{file} is not a {self.name} batch: download it again")
-        rows = raw.reshape(-1, record)
+        return images, labels
+
+    def _pickled(self, file: Path) -> Arrays:
+        """Images and labels of one file of the Python version."""
+        content = _unpickle(file)
+        return np.asarray(content[b"data"], np.uint8), np.asarray(content[self.label])
+
+    def _binary(self, file: Path) -> Arrays:
+        """The same of the binary version: the label bytes (the last counts), then the pixels."""
+        rows = np.fromfile(file, np.uint8).reshape(-1, self.label_bytes + PIXELS)
         return rows[:, self.label_bytes :], rows[:, self.label_bytes - 1]
 
 
@@ -86,7 +96,7 @@ class Cifar100(Cifar10):
     label_bytes = 2
 
 
-def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> Batch:
+def _join(parts: list[Arrays]) -> Batch:
     images = np.concatenate([x for x, _ in parts]).reshape(-1, 3, 32, 32)
     labels = np.concatenate([y for _, y in parts]).astype(np.int64)
     return torch.from_numpy(images), torch.from_numpy(labels)
