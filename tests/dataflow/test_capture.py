@@ -105,11 +105,14 @@ class _Cross(nn.Module):
         return self.attention(self.embed(x), memory, memory)[0]
 
 
-def test_cross_attention_joins_the_gradients_of_slices_of_one_weight() -> None:
+def test_slices_of_one_weight_are_layers_of_their_own() -> None:
     step = capture(_Cross(), (torch.empty(3, 5, 8), torch.empty(3, 7, 16)))
-    assert [op.work.macs for op in gemms(step, "attention.in_proj", "FF")] == [3840, 10752]  # type: ignore[union-attr]
+    check(step)
+    slices = [layer for layer in step.layers if layer.weight == "attention.in_proj_weight"]
+    assert [layer.name for layer in slices] == ["attention.in_proj[0]", "attention.in_proj[1]"]
+    assert [layer.conv.macs for layer in slices] == [3840, 10752]
     gradient = next(op for op in step.ops if "attention.in_proj_weight.grad" in op.writes)
-    assert gradient.reads == ("attention.in_proj/WU", "attention.in_proj#2/WU")
+    assert gradient.reads == ("attention.in_proj[0]/WU", "attention.in_proj[1]/WU")
 
 
 def test_relu_after_a_batch_norm_fuses_with_nothing(resnet18: Step) -> None:

@@ -10,14 +10,8 @@ from sparsat.dataflow.schedule import SCHEDULES, schedule_step
 from sparsat.dataflow.spread import SpreadPlan
 from sparsat.hw.config import preset
 from sparsat.sim.values import check_step
-from steps import conv_step, product_step
+from steps import CONFIGS, conv_step, convs, product_step
 
-CONFIGS = {
-    "tiny": preset("tiny"),
-    # Little room: slabs by rows, blocks of columns, parts of the reduction, blocks of gradients.
-    "narrow": preset("tiny").with_(a_scratch_kib=12, b_scratch_kib=8, c_scratch_kib=16),
-    "small": preset("small"),
-}
 properties = settings(max_examples=60, deadline=None)
 
 
@@ -29,24 +23,6 @@ def differences(config, step, schedule="optimal", pattern=(2, 8)):
             raise
         reject()
     return [str(found) for found in check_step(config, scheduled) if found]
-
-
-@st.composite
-def convs(draw):
-    kh, kw = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 2)))
-    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
-    padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
-    reach = [(k - 1) * d + 1 for k, d in zip((kh, kw), dilation, strict=True)]
-    h, w = (draw(st.integers(max(r - 2 * p, 1), 9)) for r, p in zip(reach, padding, strict=True))
-    groups = draw(st.sampled_from((1, 1, 1, 2, 3)))
-    ci, co = (groups * draw(st.integers(1, 40)) for _ in range(2))
-    oh, ow = (
-        (size + 2 * p - r) // s + 1
-        for size, p, r, s in zip((h, w), padding, reach, stride, strict=True)
-    )
-    n = draw(st.integers(1, 5))
-    return Conv(n, h, w, ci, oh, ow, co, kh, kw, stride, padding, dilation, groups)
 
 
 @properties

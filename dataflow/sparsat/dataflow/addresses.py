@@ -1,5 +1,6 @@
 """Where everything lies: activations while they live, weights with all that belongs to them."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -58,6 +59,8 @@ class Addresses:
         self._weights = {
             site.op.layer: self._place(site) for site in sites if site.weights is not None
         }
+        uses = Counter(site.op.layer for site in sites if site.op.stage == "WU")
+        self._summed = {layer for layer, count in uses.items() if count > 1}
         self._sizes = _sizes(step, sites)
         self._dies = _last_uses(sites)
         self._at: dict[str, int] = {}
@@ -123,7 +126,9 @@ class Addresses:
             return Operands(self._at[site.a], self._at[site.b], self._at[site.out])
         weight = self._weights[site.op.layer]
         if isinstance(site.nests[0], Reduce):
-            return Operands(self._at[site.a], self._at[site.b], weight.gradient)
+            summed = site.op.layer in self._summed  # later, by a vector operation
+            out = self._at[site.op.writes[0]] if summed else weight.gradient
+            return Operands(self._at[site.a], self._at[site.b], out)
         values, indices = COPIES[:2] if site.forward else COPIES[2:]
         sparse = site.pattern is not None and self._pregenerated
         return Operands(
@@ -173,5 +178,7 @@ def _needs(site: Site, nest: Nest) -> Iterable[tuple[str, int]]:
     yield site.a, nest.a.bytes
     if isinstance(nest, Spread):
         yield site.out, nest.out.bytes
+    else:
+        yield site.op.writes[0], nest.weights.elements * nest.products * SINGLE
     if nest.b is not None:
         yield site.b, nest.b.bytes

@@ -16,7 +16,7 @@ from sparsat.dataflow.gemms import (
 )
 from sparsat.dataflow.ir import Conv, Stage
 from sparsat.dataflow.kinds import Kind, args_of, aten
-from sparsat.dataflow.values import is_backward, layer_of
+from sparsat.dataflow.values import is_backward, layer_of, numel
 
 BIAS_GRAD = Kind("bias_grad")
 
@@ -28,6 +28,7 @@ class GemmLowering:
         self._emitter = emitter
         self._values = emitter.values
         self.forwards = Forwards()
+        self._parts: dict[Node, list[tuple[int, int]]] = {}
 
     def lower(self, node: Node) -> bool:
         """Emit `node` if it is a GEMM, and say whether it was."""
@@ -59,18 +60,27 @@ class GemmLowering:
 
     def _weighted(self, node: Node, x: Node, w: Node, conv: Conv, bias: Node | None) -> None:
         roots = self._values.root[x], self._values.root[w]
-        layer = self._layer_of_weight(node, roots[1])
+        layer = self._layer_of_weight(node, w)
         base = self._emitter.unique(layer)
         self.forwards.add(node, Forward(base, layer, *roots, conv))
         reads = [x, w, bias] if bias else [x, w]
         self._emitter.gemm(f"{base}/FF", layer, "FF", reads, node, conv)
 
-    def _layer_of_weight(self, node: Node, weight: Node) -> str:
-        """The module that owns the weight; `self_attn.in_proj` for `self_attn.in_proj_weight`."""
-        name = self._values.parameter.get(weight)
+    def _layer_of_weight(self, node: Node, w: Node) -> str:
+        """The module that owns the weight; `self_attn.in_proj` for `self_attn.in_proj_weight`,
+        `self_attn.in_proj[0]` for the first slice of it that is used alone."""
+        root = self._values.root[w]
+        name = self._values.parameter.get(root)
         if name is None:
             return layer_of(node) or "model"
-        return name.removesuffix("weight").rstrip("._") or name
+        layer = name.removesuffix("weight").rstrip("._") or name
+        if numel(w) == numel(root):
+            return layer
+        part = (w.meta["val"].storage_offset(), numel(w))
+        parts = self._parts.setdefault(root, [])
+        if part not in parts:
+            parts.append(part)
+        return f"{layer}[{parts.index(part)}]"
 
     def _product_gradient(self, node: Node, product: Product) -> None:
         """A product with the weights is BP, one with the layer's input WU; attention has two BP."""

@@ -181,12 +181,18 @@ def _joined(config: SATConfig, conv: Conv) -> Conv:
     """Groups joined until the channels of each fill whole blocks; the rest multiplies zeros."""
     if conv.groups == 1:
         return conv
-    ci, co, block = conv.ci // conv.groups, conv.co // conv.groups, config.block
-    together = lcm(block // gcd(block, ci), block // gcd(block, co))
+    ci, co = conv.ci // conv.groups, conv.co // conv.groups
+    together = groups_together(config, conv)
     groups = -(-conv.groups // together)
     if groups == 1:
         return replace(conv, groups=1)
     return replace(conv, ci=groups * together * ci, co=groups * together * co, groups=groups)
+
+
+def groups_together(config: SATConfig, conv: Conv) -> int:
+    """How many groups of a convolution make a block-diagonal product of whole blocks."""
+    ci, co, block = conv.ci // conv.groups, conv.co // conv.groups, config.block
+    return lcm(block // gcd(block, ci), block // gcd(block, co))
 
 
 def _activations(config: SATConfig, conv: Conv) -> tuple[Activation, Activation]:

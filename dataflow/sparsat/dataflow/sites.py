@@ -61,34 +61,46 @@ class Site:
 
 
 def sites(config: SATConfig, step: Step, pattern: Pattern | None) -> list[Site]:
-    """All operations in the order in which they run: weights are updated after their last use.
+    """All operations in the order in which they run: a weight is updated after its last use, as
+    soon as its gradient is there.
 
     Updates of weights in several groups are left to the host: outside its blocks on the diagonal a
     joined weight must stay zero.
     """
     found = [_site(config, step, op, pattern) for op in step.ops]
-    used = {site.op.layer: site for site in found if site.weights is not None}
+    made = {name: index for index, op in enumerate(step.ops) for name in op.writes}
     last = {site.op.layer: index for index, site in enumerate(found) if site.weights is not None}
-    moved: dict[int, list[Site]] = {}
-    ordered: list[Site] = []
-    for site in found:
-        layer = site.op.layer
-        if isinstance(site.op.work, Update) and site.op.work.prunable and layer in used:
-            moved.setdefault(last[layer], []).append(_update(site, used[layer]))
+    after: list[list[Site]] = [[] for _ in found]
     for index, site in enumerate(found):
-        work = site.op.work
-        if not (isinstance(work, Update) and work.prunable and site.op.layer in used):
-            ordered.append(site)
-        ordered += moved.get(index, [])
-    return ordered
+        layers = _layers_updated(step, site.op)
+        if not layers:
+            after[index].append(site)
+        for layer in layers:
+            gradient = made.get(site.op.reads[-1], 0)
+            update = replace(site.op, layer=layer.name)
+            if len(layers) > 1:
+                update = replace(update, name=f"{layer.name}/UPDATE")
+            user = last[layer.name]
+            after[max(user, gradient)].append(_update(update, layer, found[user]))
+    return [site for sites in after for site in sites]
 
 
-def _update(site: Site, user: Site) -> Site:
+def _layers_updated(step: Step, op: Op) -> list[Layer]:
+    """Those whose weights `op` updates: several where they are slices of one parameter."""
+    if not isinstance(op.work, Update):
+        return []
+    return [layer for layer in step.layers if layer.weight == op.reads[0]]
+
+
+def _update(op: Op, layer: Layer, user: Site) -> Site:
+    """The update of the weights that `user` reads or makes the gradient of."""
+    conv = layer.conv
+    elements = conv.kh * conv.kw * conv.ci * conv.co // conv.groups
     if user.products == 1:
-        return replace(site, weights=user.weights, pattern=user.pattern)
-    elements = site.op.work.elements if isinstance(site.op.work, Update) else 0
-    work = Vector("grouped update", elements, elements * 14, elements * 12, elements * 6)
-    return replace(site, op=replace(site.op, work=work))
+        work = Update(elements, prunable=True)
+        return Site(replace(op, work=work), weights=user.weights, pattern=user.pattern)
+    host = Vector("grouped update", elements, elements * 14, elements * 12, elements * 6)
+    return Site(replace(op, work=host))
 
 
 def _site(config: SATConfig, step: Step, op: Op, pattern: Pattern | None) -> Site:

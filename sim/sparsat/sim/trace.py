@@ -1,8 +1,8 @@
 """A run as a trace that Perfetto (ui.perfetto.dev) and Chrome open: engines are threads,
 instructions are slices named after their operation.
 
-One microsecond of the trace is one of the machine. An engine takes up an instruction while the end
-of the one before it is still under way; slices of a thread must not overlap, so there a slice
+One microsecond of the trace is one of the machine. An engine takes up an instruction while the
+end of the one before it is still under way. Slices of a thread must not overlap, so there a slice
 begins where the one before it ends. Slices are written one by one.
 """
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from sparsat.algo.patterns import NMPattern
 from sparsat.dataflow.ir import Conv, MatMul
 from sparsat.dataflow.layout import Activation, padded
-from sparsat.dataflow.nests import Reduce, Spread
+from sparsat.dataflow.nests import Reduce, Spread, groups_together
 from sparsat.dataflow.operands import Operands
 from sparsat.hw.config import SATConfig
 from sparsat.sim.values.memory import Memory, from_masters, operand_copy, padded_weights
@@ -58,11 +58,11 @@ def get_image(
     return pixels.movedim(-1, 1)
 
 
-def _joined(work: Conv, products: int, weight: Tensor) -> list[Tensor]:
+def _joined(config: SATConfig, work: Conv, weight: Tensor) -> list[Tensor]:
     """The weight [co, ci / groups, kh, kw] as one [taps, inputs, outputs] per product, with zeros
     outside the blocks of joined groups."""
     ci, co = work.ci // work.groups, work.co // work.groups
-    together = -(-work.groups // products)
+    together = min(groups_together(config, work), work.groups)
     found = []
     for first in range(0, work.groups, together):
         whole = weight.new_zeros(work.kh * work.kw, together * ci, together * co)
@@ -86,7 +86,7 @@ def put_weight(
 ) -> None:
     """The operand copies of all products, one after another."""
     assert nest.weights is not None
-    parts = _joined(work, nest.products, weight)
+    parts = _joined(config, work, weight)
     if nest.weights.taps == 1 and work.kh * work.kw > 1:
         parts = [part.flatten(0, 1)[None] for part in parts]
     value, index = at.b, at.b_index
@@ -107,7 +107,7 @@ def get_gradient(
     weights = nest.weights
     flat = memory.get(at.out, (nest.products, weights.elements), np.float32)
     ci, co = work.ci // work.groups, work.co // work.groups
-    together = -(-work.groups // nest.products)
+    together = groups_together(config, work)
     found = []
     for group in range(work.groups):
         part = torch.from_numpy(flat[group // together].copy())
