@@ -1,0 +1,174 @@
+"""SORE, the sparse online reduction engine: the N largest values of every M, column by column."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.data import ArrayLayout, StructLayout
+from amaranth.lib.wiring import In, Out
+
+from sparsat.hw.config import SATConfig
+from sparsat.hw.sore_lane import SORELane, columns_per_lane, lane_control
+
+
+def dense_word(config: SATConfig) -> StructLayout:
+    """Values of a row before pruning, the lowest column first; keep `n` of every 4 << `log_m`."""
+    values = ArrayLayout(config.fmt.width, config.sore_lanes)
+    return StructLayout({"values": values, "n": config.m_max.bit_length(), "log_m": 2})
+
+
+def kept_word(config: SATConfig) -> StructLayout:
+    """Values of a row of kept ones, the lowest column first, and their indices in their group."""
+    lanes = config.sore_lanes
+    return StructLayout(
+        {
+            "values": ArrayLayout(config.fmt.width, lanes),
+            "indices": ArrayLayout(config.index_bits, lanes),
+        }
+    )
+
+
+class SORE(wiring.Component):
+    """Keeps, of each column, the N largest magnitudes of every M rows, in their order.
+
+    On a tie the lower index is kept; NaN is the largest, and all NaN are equal. A row of `cols`
+    values comes, and leaves, in `cols / sore_lanes` words. Row n of the N that a group leaves holds
+    each column's n-th kept value and its index.
+
+    The lanes (`SORELane`) judge a value as it passes, so all patterns take the same time: any
+    1 <= N <= M, M of 4, 8 or 16 up to `m_max`. It is the same for all words of a group.
+
+    Parameters
+    ----------
+    config : SATConfig
+        `sore_lanes` must divide `cols`.
+
+    Members
+    -------
+    i : In(stream of dense_word(config))
+    o : Out(stream of kept_word(config))
+
+    A group's first word leaves `latency` cycles after its last one has come, or when the group
+    before has left. Words come one per cycle, without a pause between groups unless `o` is held up.
+
+    Source: an engine with this task is in Fang et al., TCAD 2023; how it works inside is ours.
+    """
+
+    latency = 5
+
+    def __init__(self, *, config: SATConfig):
+        self.config = config
+        self._columns = columns_per_lane(config)
+        super().__init__(
+            {
+                "i": In(stream.Signature(dense_word(config))),
+                "o": Out(stream.Signature(kept_word(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        self._ctl = Signal(lane_control(self.config))
+        for n in range(self.config.sore_lanes):
+            m.submodules[f"lane_{n}"] = lane = SORELane(config=self.config)
+            m.d.comb += [
+                lane.ctl.eq(self._ctl),
+                lane.i.eq(self.i.payload["values"][n]),
+                self.o.payload["values"][n].eq(lane.value),
+                self.o.payload["indices"][n].eq(lane.index),
+            ]
+        numbered = self._number(m)
+        tags = [Signal(numbered.shape(), name=f"tag_{stage}") for stage in (1, 2)]
+        with m.If(self._ctl.advance):
+            m.d.sync += [tags[0].eq(numbered), tags[1].eq(tags[0])]
+        self._judge(m, tags[0])
+        self._send(m, *self._remember(m, tags[1]))
+        return m
+
+    def _number(self, m):
+        """What goes with a word through the stages: its place in its group, and its pattern."""
+        word, index_bits = self.i.payload, self.config.index_bits
+        column, position = Signal(range(self._columns)), Signal(index_bits)
+        tag = Signal(
+            StructLayout(
+                {
+                    **{"valid": 1, "position": index_bits, "column": column.shape(), "last": 1},
+                    **{"n": word["n"].shape(), "end": index_bits},
+                    **{"drop": 1, "candidates": index_bits},
+                }
+            )
+        )
+        size, row_ends = Signal(range(17)), Signal()
+        m.d.comb += [
+            size.eq(4 << word["log_m"]),
+            row_ends.eq(column == self._columns - 1),
+            tag.valid.eq(self.i.valid),
+            tag.position.eq(position),
+            tag.column.eq(column),
+            tag.last.eq(row_ends & (position == tag.end)),
+            tag.n.eq(word["n"]),
+            tag.end.eq(size - 1),
+            tag.drop.eq(word["n"] > size >> 1),
+            tag.candidates.eq(Mux(tag.drop, size - word["n"], word["n"])),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += column.eq(Mux(row_ends, 0, column + 1))
+            with m.If(row_ends):
+                m.d.sync += position.eq(Mux(tag.last, 0, position + 1))
+        return tag
+
+    def _judge(self, m, tag):
+        """Orders for stage 1."""
+        ctl, order = self._ctl, self._ctl.judge
+        m.d.comb += [
+            order.valid.eq(tag.valid & ctl.advance),
+            order.drop.eq(tag.drop),
+            order.full.eq(tag.position >= tag.candidates),
+        ]
+        for place in range(len(order.fill)):
+            used = place < tag.candidates
+            m.d.comb += [
+                order.fill[place].eq(used & (tag.position == place)),
+                order.filled[place].eq(used & (tag.position > place)),
+            ]
+
+    def _remember(self, m, tag):
+        """Orders for stage 2; and the group that ends there, which holds up all others there are.
+
+        Returns whether there is one, its N and the half of the memories in which it lies.
+        """
+        ctl, order = self._ctl, self._ctl.remember
+        done, n, half = Signal(), Signal.like(tag.n), Signal()
+        m.d.comb += [
+            ctl.advance.eq(~done | ctl.load),
+            self.i.ready.eq(ctl.advance),
+            order.valid.eq(tag.valid & ctl.advance),
+            order.position.eq(tag.position),
+            order.replaces.eq(tag.position >= tag.candidates),
+            order.column.eq(tag.column),
+            order.half.eq(half),
+        ]
+        with m.If(ctl.advance):
+            m.d.sync += [done.eq(tag.valid & tag.last), half.eq(half ^ (tag.valid & tag.last))]
+            m.d.sync += [n.eq(tag.n), ctl.dropped.eq(tag.drop)]
+            m.d.sync += ctl.inside.eq(Cat(k <= tag.end for k in range(len(ctl.inside))))
+        return done, n, ~half
+
+    def _send(self, m, done, n, done_half):
+        """Send the rows of a group; take the next one with the last word of the one before."""
+        ctl, o = self._ctl, self.o
+        rows, half = Signal.like(n), Signal()
+        column, row_ends = Signal(range(self._columns)), Signal()
+        m.d.comb += [
+            row_ends.eq(column == self._columns - 1),
+            ctl.send.valid.eq((rows != 0) & (~o.valid | o.ready)),
+            ctl.send.column.eq(column),
+            ctl.send.half.eq(half),
+            ctl.load.eq(done & ((rows == 0) | ((rows == 1) & row_ends & ctl.send.valid))),
+        ]
+        with m.If(o.ready):
+            m.d.sync += o.valid.eq(0)
+        with m.If(ctl.send.valid):
+            m.d.sync += [o.valid.eq(1), column.eq(Mux(row_ends, 0, column + 1))]
+            with m.If(row_ends):
+                m.d.sync += rows.eq(rows - 1)
+        with m.If(ctl.load):
+            m.d.sync += [rows.eq(n), half.eq(done_half)]
