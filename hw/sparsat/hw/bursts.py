@@ -1,0 +1,236 @@
+"""The way to memory: whose burst is next, and to whom what memory answers belongs."""
+
+from enum import IntEnum
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Const, Module, Signal, Value, ValueLike
+from amaranth.lib import stream, wiring
+from amaranth.lib.data import ArrayLayout, StructLayout
+from amaranth.lib.wiring import In, Out
+
+from sparsat.hw.axi import AxiPort, axi_signature, command_layout, line_bits
+from sparsat.hw.config import SATConfig
+from sparsat.hw.fifo import Queue
+from sparsat.hw.timing import BURST
+
+OPEN = 64
+"""Bursts of a kind that memory may owe an answer to, at most: more than its latency needs."""
+NUMBER_BITS = 24
+"""Of an instruction's number in its program."""
+TO_MEMORY = 1
+"""Cycles from the beginning of a burst to its address on the channels of the ports, ..."""
+FROM_MEMORY = 1
+"""... and from a line, or a response, on the channels to its engine."""
+
+
+class Requester(IntEnum):
+    """Who asks for bursts, in the order of their turns."""
+
+    FETCH = 0
+    LOAD_A = 1
+    LOAD_B = 2
+    STORE = 3
+    UPDATE = 4
+
+
+WRITERS = (Requester.STORE, Requester.UPDATE)
+TAG = StructLayout({"index": 1, "full": 1, "end": 1, "number": NUMBER_BITS})
+"""What an engine is told again with a burst's answer. LOAD: lines of an `index` plane, the last
+burst of a chunk, of an instruction. STORE: only the last. All: the instruction's number."""
+
+
+def request_layout(config: SATConfig) -> StructLayout:
+    """A burst: `count` lines from `line` on, within `BURST` aligned ones."""
+    return StructLayout(
+        {"line": line_bits(config), "count": range(BURST + 1), "write": 1, "tag": TAG}
+    )
+
+
+def request_bits(config: SATConfig, tag: dict[str, ValueLike], **fields: ValueLike) -> Value:
+    """A request in one value, so that Verilog drives all its bits; what is not named is 0."""
+    return _bits(request_layout(config), fields | {"tag": _bits(TAG, tag)})
+
+
+def _bits(layout: StructLayout, fields: dict[str, Any]) -> Value:
+    parts = []
+    for name, field in layout:
+        value = Value.cast(fields.get(name, 0))
+        parts.append((value | Const(0, field.width))[: field.width])
+    return Cat(parts)
+
+
+def line_layout(config: SATConfig) -> StructLayout:
+    """A line to write: its bytes, and which of them count."""
+    return StructLayout({"data": 8 * config.line_bytes, "strobe": config.line_bytes})
+
+
+def answer_layout(config: SATConfig) -> StructLayout:
+    """A line that was read, the `last` of its burst or not, with the burst's tag."""
+    return StructLayout({"data": 8 * config.line_bytes, "last": 1, "tag": TAG})
+
+
+class Bursts(wiring.Component):
+    """Arbiter between the engines and the memory ports, which work in lockstep.
+
+    One burst at a time uses memory, a line per cycle. In the cycle in which it is free, the next
+    requester in turn, after the one served last, has its burst begun: its request is ready. Reads
+    are answered in order, and so are writes. While memory does not accept addresses, beats or
+    `OPEN` bursts lack their answers, no burst begins.
+
+    Parameters
+    ----------
+    config : SATConfig
+
+    Members
+    -------
+    stop : In(1)
+        Begin no more bursts.
+    request_<requester> : In(stream of request_layout)
+    write_<writer> : In(stream of line_layout)
+        The lines of its bursts to write, in order. The first one is taken in the cycle after the
+        burst has begun, at the earliest, then one per cycle.
+    line_valid : Out(5), line : Out(answer_layout)
+        A line for a `Requester`, which must take it.
+    written : Out(5), written_tag : Out(TAG)
+        A burst of a `Requester` is in memory.
+    error : Out(1), error_number : Out(NUMBER_BITS)
+        A port answered SLVERR or DECERR to a burst of that instruction.
+    axi_<port> : Out(axi_signature)
+    """
+
+    def __init__(self, *, config: SATConfig):
+        self.config = config
+        request = stream.Signature(request_layout(config))
+        write = stream.Signature(line_layout(config))
+        super().__init__(
+            {f"request_{each.name.lower()}": In(request) for each in Requester}
+            | {f"write_{each.name.lower()}": In(write) for each in WRITERS}
+            | {f"axi_{port}": Out(axi_signature(config)) for port in range(config.channels)}
+            | {
+                "stop": In(1),
+                "line_valid": Out(len(Requester)),
+                "line": Out(answer_layout(config)),
+                "written": Out(len(Requester)),
+                "written_tag": Out(TAG),
+                "error": Out(1),
+                "error_number": Out(NUMBER_BITS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        owner = StructLayout({"requester": Requester, "tag": TAG})
+        m.submodules.readers = readers = Queue(shape=owner, depth=OPEN)
+        m.submodules.writers = writers = Queue(shape=owner, depth=OPEN)
+        ports = [AxiPort(config=self.config) for _ in range(self.config.channels)]
+        for number, port in enumerate(ports):
+            m.submodules[f"port_{number}"] = port
+            axi = self._axi(number)
+            for channel in ("ar", "aw", "w"):
+                wiring.connect(m, getattr(port, channel), wiring.flipped(getattr(axi, channel)))
+        room = Signal()
+        m.d.comb += room.eq(
+            readers.i.ready & writers.i.ready & Cat(p.command.ready for p in ports).all()
+        )
+        begun, chosen, request = self._begin(m, room)
+        for queue, kind in ((readers, ~request.write), (writers, request.write)):
+            m.d.comb += [
+                queue.i.valid.eq(begun & kind),
+                queue.i.payload.requester.eq(chosen),
+                queue.i.payload.tag.eq(request.tag),
+            ]
+        for port in ports:
+            m.d.comb += port.command.valid.eq(begun)
+            for name in command_layout(self.config).members:
+                m.d.comb += port.command.payload[name].eq(request[name])
+        self._write(m, ports, begun, chosen, request)
+        self._answer(m, readers, writers)
+        return m
+
+    def _axi(self, number: int):
+        return getattr(self, f"axi_{number}")
+
+    def _begin(self, m, room):
+        """Whether a burst begins in this cycle, whose, and which."""
+        requests = [getattr(self, f"request_{each.name.lower()}") for each in Requester]
+        self._free = Signal(init=1)
+        turn, chosen = Signal(Requester, init=max(Requester)), Signal(Requester)
+        begun, request = Signal(), Signal(request_layout(self.config))
+        with m.Switch(turn):
+            for last in Requester:
+                with m.Case(last):
+                    after = [*list(Requester)[last + 1 :], *list(Requester)[: last + 1]]
+                    for each in reversed(after):
+                        with m.If(requests[each].valid):
+                            m.d.comb += chosen.eq(each)
+        m.d.comb += [
+            begun.eq(Cat(each.valid for each in requests).any() & room & self._free & ~self.stop),
+            request.eq(Array(each.payload for each in requests)[chosen]),
+        ]
+        for each in Requester:
+            m.d.comb += requests[each].ready.eq(begun & (chosen == each))
+        left = Signal(range(BURST))
+        with m.If(left != 0):
+            m.d.sync += left.eq(left - 1)
+        with m.If(begun):
+            m.d.sync += [turn.eq(chosen), left.eq(request.count - 1)]
+        self._served = left == 0
+        return begun, chosen, request
+
+    def _write(self, m, ports, begun, chosen, request):
+        """Move the lines of the burst to write; none begins before the last of them has moved."""
+        left, owner = Signal(range(BURST + 1)), Signal(Requester)
+        lines = Array(getattr(self, f"write_{each.name.lower()}") for each in WRITERS)
+        moves = Signal()
+        ready = Cat(port.beat.ready for port in ports).all()
+        for each, line in zip(WRITERS, lines, strict=True):
+            with m.If((left != 0) & (owner == each) & ready):
+                m.d.comb += [line.ready.eq(1), moves.eq(line.valid)]
+            with m.If(owner == each):
+                for number, port in enumerate(ports):
+                    m.d.comb += self._part(port.beat.payload, line.payload, number)
+        for port in ports:
+            m.d.comb += [port.beat.valid.eq(moves), port.beat.payload.last.eq(left == 1)]
+        with m.If(moves):
+            m.d.sync += left.eq(left - 1)
+        with m.If(begun & request.write):
+            m.d.sync += [left.eq(request.count), owner.eq(chosen)]
+        m.d.comb += self._free.eq(self._served & ((left == 0) | ((left == 1) & moves)))
+
+    def _part(self, beat, line, number):
+        """A port's part of a line."""
+        bits = self.config.axi_bits
+        data, strobe = ArrayLayout(bits, self.config.channels), bits // 8
+        parts = ArrayLayout(strobe, self.config.channels)
+        return [
+            beat.data.eq(data(line.data)[number]),
+            beat.strb.eq(parts(line.strobe)[number]),
+        ]
+
+    def _answer(self, m, readers, writers):
+        """Join the ports: a line, or response, is there when all of them have their part."""
+        axis = [self._axi(number) for number in range(self.config.channels)]
+        read, response = Signal(), Signal()
+        m.d.comb += [
+            read.eq(Cat(axi.r.valid for axi in axis).all()),
+            response.eq(Cat(axi.b.valid for axi in axis).all()),
+        ]
+        for axi in axis:
+            m.d.comb += [axi.r.ready.eq(read), axi.b.ready.eq(response)]
+        last = axis[0].r.payload.last
+        m.d.comb += [readers.o.ready.eq(read & last), writers.o.ready.eq(response)]
+        m.d.sync += [
+            self.line_valid.eq(read << readers.o.payload.requester),
+            self.line.data.eq(Cat(axi.r.payload.data for axi in axis)),
+            self.line.last.eq(last),
+            self.line.tag.eq(readers.o.payload.tag),
+            self.written.eq(response << writers.o.payload.requester),
+            self.written_tag.eq(writers.o.payload.tag),
+            self.error.eq(0),
+        ]
+        for there, queue, answers in (
+            (read, readers, [axi.r.payload.resp[1] for axi in axis]),
+            (response, writers, [axi.b.payload[1] for axi in axis]),
+        ):
+            with m.If(there & Cat(answers).any()):
+                m.d.sync += [self.error.eq(1), self.error_number.eq(queue.o.payload.tag.number)]

@@ -1,0 +1,139 @@
+// Runs a program on module memory_side, memory behind its ports, tokens given as scripted.
+// Above this text: axi_memory.h, and the constants and tables made for the configuration.
+
+double sc_time_stamp() { return 0; }
+
+struct Given { uint64_t cycle, mask; };
+struct Event { uint64_t cycle, kind, value; };
+struct Stored { uint64_t line, count; };
+
+static void set_request(uint32_t* words, const Stored& burst) {
+    const unsigned __int128 bits = burst.line | (unsigned __int128)(burst.count | 128) << LINE_BITS;
+    for (int w = 0; w < 3; ++w) words[w] = bits >> 32 * w;
+}
+
+static std::string fault;
+extern "C" const char* what_failed() { return fault.c_str(); }
+
+enum { DISPATCHED, A_STARTED, B_STARTED, A_ENDED, B_ENDED, A_FULL, B_FULL, A_WRITE, B_WRITE,
+       WRITTEN, FAILED };
+const uint32_t A_FULL_BIT = 1, B_FULL_BIT = 4;
+
+// Returns the number of events, or -1 and `what_failed`.
+extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64_t instructions,
+                       const Given* given, uint64_t gifts, const Stored* stored, uint64_t stores,
+                       const uint8_t* to_write, const uint8_t* strobes, uint64_t delay,
+                       uint64_t answer, uint32_t seed, uint32_t stall, uint64_t failing,
+                       Event* events, uint64_t room, uint64_t limit) {
+    const auto context = std::make_unique<VerilatedContext>();
+    const auto top = std::make_unique<Vtop>(context.get());
+    std::vector<Port> ports;
+    for (unsigned p = 0; p < PORTS; ++p)
+        ports.push_back({memory + p * BEAT, LINE, BEAT, lines * BEAT, {}, {}, {}, {}, {}, {}});
+    const auto stalls = [&] {
+        seed = seed * 1664525u + 1013904223u;
+        return (seed >> 16 & 255) < stall;
+    };
+    uint64_t count = 0, gift = 0, store = 0, moved = 0, written = 0, cycle = 0;
+    const auto log = [&](uint64_t kind, uint64_t value) {
+        need(count < room, "too many events", cycle);
+        events[count++] = {cycle, kind, value};
+    };
+    const auto clock = [&] { top->clk = 1; top->eval(); top->clk = 0; top->eval(); };
+    PORT_TABLES
+    // A valid answer stays until it is taken; a channel that stalls does so for a cycle.
+    std::vector<char> r_offered(PORTS, 0), b_offered(PORTS, 0);
+    bool line_offered = false;
+    uint64_t to_move = 0;
+    for (uint64_t s = 0; s < stores; ++s) to_move += stored[s].count;
+    try {
+        top->rst = 1; clock(); top->rst = 0;
+        top->program = program;
+        top->instructions = instructions;
+        top->start = 1; clock(); top->start = 0;
+        for (; cycle < limit; ++cycle) {
+            uint32_t mask = 0;
+            for (; gift < gifts && given[gift].cycle == cycle; ++gift) mask |= given[gift].mask;
+            top->tokens_exec___05Fgive = mask;
+            top->tokens_exec___05Fwait = A_FULL_BIT;
+            top->tokens_exec___05Ftake = B_FULL_BIT;
+            for (unsigned p = 0; p < PORTS; ++p) {
+                Port& port = ports[p];
+                *ar_ready[p] = !stalls();
+                *aw_ready[p] = !stalls();
+                *w_ready[p] = !stalls() && !port.writes.empty();
+                r_offered[p] = port.read_valid(cycle) && (r_offered[p] || !stalls());
+                b_offered[p] = port.response_valid(cycle) && (b_offered[p] || !stalls());
+                *r_valid[p] = r_offered[p];
+                *b_valid[p] = b_offered[p];
+                if (r_offered[p]) {
+                    uint8_t* at = port.place(port.reads[0], port.beat);
+                    std::memcpy(r_payload[p], at, BEAT);
+                    const bool fails = uint64_t(at - memory) / LINE == failing;
+                    r_payload[p][BEAT / 4] = (fails ? 2 : 0) | (port.read_last() ? 4 : 0);
+                }
+                *b_payload[p] = 0;
+            }
+            top->request_store___05Fvalid = store < stores;
+            if (store < stores) set_request(&top->request_store___05Fpayload[0], stored[store]);
+            top->write_store___05Fvalid = moved < to_move && (line_offered || !stalls());
+            line_offered = top->write_store___05Fvalid;
+            if (line_offered) {
+                auto* line = &top->write_store___05Fpayload[0];
+                std::memcpy(line, to_write + moved * LINE, LINE);
+                std::memcpy(line + LINE / 4, strobes + moved * LINE / 8, LINE / 8);
+            }
+            top->eval();
+
+            for (unsigned p = 0; p < PORTS; ++p) {
+                Port& port = ports[p];
+                const uint64_t ar = *ar_payload[p], aw = *aw_payload[p];
+                port.ar.check(*ar_valid[p], *ar_ready[p], (const uint32_t*)&ar, 2, cycle);
+                port.aw.check(*aw_valid[p], *aw_ready[p], (const uint32_t*)&aw, 2, cycle);
+                port.w.check(*w_valid[p], *w_ready[p], w_payload[p], (9 * BEAT + 32) / 32, cycle);
+                if (*r_valid[p] && *r_ready[p]) { port.read_taken(); r_offered[p] = 0; }
+                if (*b_valid[p] && *b_ready[p]) { port.responses.pop_front(); b_offered[p] = 0; }
+                if (*w_valid[p] && *w_ready[p]) {
+                    const uint8_t* beat = (const uint8_t*)w_payload[p];
+                    uint64_t strobe = 0;
+                    std::memcpy(&strobe, beat + BEAT, BEAT / 8);
+                    const bool last = beat[BEAT + BEAT / 8] & 1;
+                    port.write_beat(beat, strobe, last, cycle + answer, cycle);
+                }
+                if (*ar_valid[p] && *ar_ready[p])
+                    port.reads.push_back(port.accept(ar, cycle + delay, cycle));
+                if (*aw_valid[p] && *aw_ready[p])
+                    port.writes.push_back(port.accept(aw, 0, cycle));
+            }
+            if (store < stores && top->request_store___05Fready) ++store;
+            if (line_offered && top->write_store___05Fready) { ++moved; line_offered = false; }
+            if (top->dispatched) log(DISPATCHED, 0);
+            if (top->load_a_started) log(A_STARTED, 0);
+            if (top->load_b_started) log(B_STARTED, 0);
+            if (top->load_a_ended) log(A_ENDED, 0);
+            if (top->load_b_ended) log(B_ENDED, 0);
+            if (top->tokens_exec___05Fwaited) log(A_FULL, 0);
+            if (top->tokens_exec___05Ftaken) log(B_FULL, 0);
+            // A line begins with its number: which one is written where.
+            uint32_t number = top->line[0];
+            const auto wrote = [&](uint64_t kind, uint64_t half, uint64_t index, uint64_t line) {
+                const bool same = !std::memcmp(&top->line[0], memory + uint64_t(number) * LINE, LINE);
+                need(number < lines && same, "a line has changed on its way", cycle);
+                log(kind, half << 63 | index << 62 | line << 32 | number);
+            };
+            if (top->load_a_valid) wrote(A_WRITE, top->load_a_half, 0, top->load_a_line);
+            if (top->load_b_valid)
+                wrote(B_WRITE, top->load_b_half, top->load_b_index, top->load_b_line);
+            if (top->written) { log(WRITTEN, top->written); ++written; }
+            if (top->error) { log(FAILED, uint64_t(top->error) << 32 | top->error_number); break; }
+            if (top->done && written == stores && gift == gifts) break;
+            clock();
+        }
+        need(cycle < limit, "not done", cycle);
+    } catch (const Fault& found) {
+        fault = found.what();
+        return -1;
+    }
+    top->final();
+    return count;
+}

@@ -1,0 +1,183 @@
+"""Module `memory_side` in Verilator with an AXI4 memory behind it that checks the protocol."""
+
+import ctypes
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+
+from sparsat.hw.axi import line_bits
+from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY
+from sparsat.hw.config import SATConfig
+from sparsat.hw.instruction import Error
+from sparsat.hw.isa.encoding import encode_program
+from sparsat.hw.isa.instructions import Instruction, Sem
+from sparsat.hw.memory_side import MemorySide
+from sparsat.hw.tools.verilator import build_library
+from sparsat.hw.tools.verilog import to_verilog
+from sparsat.sim.memory import LATENCY
+
+HERE = Path(__file__).parent
+EVENT = np.dtype([("cycle", np.uint64), ("kind", np.uint64), ("value", np.uint64)])
+EVENTS, LIMIT = 1 << 18, 400_000
+NEVER = (1 << 64) - 1
+
+
+class Kind(IntEnum):
+    """Events in the order of the harness."""
+
+    DISPATCHED = 0
+    A_STARTED = 1
+    B_STARTED = 2
+    A_ENDED = 3
+    B_ENDED = 4
+    A_FULL = 5
+    B_FULL = 6
+    A_WRITE = 7
+    B_WRITE = 8
+    WRITTEN = 9
+    FAILED = 10
+
+
+@dataclass
+class Stall:
+    """Memory and writer that wait at random, with a probability of `often`."""
+
+    often: float = 0.0
+    seed: int = 1
+
+
+@dataclass
+class Script:
+    """What the engines outside do: semaphores of `exec` by cycle, bursts that STORE writes."""
+
+    gifts: list[tuple[int, int]] = field(default_factory=list)
+    stores: list[tuple[int, int]] = field(default_factory=list)
+    data: np.ndarray | None = None
+    strobes: np.ndarray | None = None
+
+
+class MemorySideModel:
+    def __init__(self, config: SATConfig):
+        self.config = config
+        verilog = to_verilog(MemorySide(config=config), "memory_side")
+        library = ctypes.CDLL(str(build_library(verilog, "memory_side", _harness(config))))
+        self._run, self._failed = library.run, library.what_failed
+        self._run.restype, self._failed.restype = ctypes.c_int64, ctypes.c_char_p
+
+    def run(
+        self,
+        program: list[Instruction],
+        memory: np.ndarray,
+        script: Script,
+        *,
+        stall: Stall | None = None,
+        at: int = 0,
+        failing: int = NEVER,
+    ) -> np.ndarray:
+        """Events of a run of `program`, which lies in `memory` [lines, line_bytes] from line `at` on.
+
+        Without stalls memory is the simulator's `fixed`. Reading line `failing` fails. RuntimeError
+        where the protocol is broken or the program does not end.
+        """
+        words = np.frombuffer(encode_program(program), np.uint8)
+        memory.reshape(-1)[at * self.config.line_bytes :][: len(words)] = words
+        gifts = np.array([*script.gifts, (NEVER, 0)], np.uint64)
+        stores = np.array([*script.stores, (0, 0)], np.uint64)
+        nothing = np.zeros((1, self.config.line_bytes), np.uint8)
+        data = nothing if script.data is None else script.data
+        strobes = nothing if script.strobes is None else script.strobes
+        events = np.zeros(EVENTS, EVENT)
+        stall = stall or Stall()
+        count = self._run(
+            _at(memory),
+            *_numbers(len(memory), at, len(program)),
+            _at(gifts),
+            *_numbers(len(script.gifts)),
+            _at(stores),
+            *_numbers(len(script.stores)),
+            _at(data),
+            _at(strobes),
+            *_numbers(_read_delay(), _write_delay()),
+            ctypes.c_uint32(stall.seed),
+            ctypes.c_uint32(int(256 * stall.often)),
+            *_numbers(failing),
+            _at(events),
+            *_numbers(EVENTS, LIMIT),
+        )
+        if count < 0:
+            raise RuntimeError(self._failed().decode())
+        return events[:count]
+
+
+def _read_delay() -> int:
+    """Cycles from an address on the channel to its first beat.
+
+    A line is in its scratchpad `LATENCY` cycles after the end of its service; that is the cycle
+    after its engine writes it.
+    """
+    return LATENCY - TO_MEMORY - FROM_MEMORY
+
+
+def _write_delay() -> int:
+    """Cycles from a burst's last beat on the channel to its response."""
+    return LATENCY - TO_MEMORY - FROM_MEMORY
+
+
+def cycles_of(events: np.ndarray, kind: Kind) -> list[int]:
+    return [int(cycle) for cycle in events["cycle"][events["kind"] == kind]]
+
+
+def error_of(events: np.ndarray) -> tuple[Error, int]:
+    """The error, and the number of its instruction."""
+    last = events[-1]
+    assert last["kind"] == Kind.FAILED
+    return Error(int(last["value"]) >> 32), int(last["value"]) & 0xFFFFFFFF
+
+
+def writes_of(events: np.ndarray, kind: Kind) -> list[tuple[int, int, int, int]]:
+    """(half, index, line of the half, line of memory) of all writes to a scratchpad."""
+    values = [int(value) for value in events["value"][events["kind"] == kind]]
+    return [(v >> 63, v >> 62 & 1, v >> 32 & (1 << 30) - 1, v & 0xFFFFFFFF) for v in values]
+
+
+def a_and_b(config: SATConfig) -> int:
+    return 1 << Sem.A_FREE | 1 << Sem.B_FREE
+
+
+def _at(array: np.ndarray) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def _numbers(*values: int) -> list[ctypes.c_uint64]:
+    return [ctypes.c_uint64(value) for value in values]
+
+
+def _harness(config: SATConfig) -> str:
+    tables = []
+    for channel in ("ar", "aw", "w", "r", "b"):
+        for part in ("valid", "ready", "payload"):
+            wide = part == "payload" and channel in "wr"
+            names = [
+                f"&top->axi_{port}___05F{channel}___05F{part}" + "[0]" * wide
+                for port in range(config.channels)
+            ]
+            tables.append(f"    const auto {channel}_{part} = std::array{{{', '.join(names)}}};")
+    constants = {
+        "PORTS": config.channels,
+        "BEAT": config.axi_bits // 8,
+        "LINE": config.line_bytes,
+        "LINE_BITS": line_bits(config),
+    }
+    head = ["#include <array>", "#include <memory>", '#include "Vtop.h"']
+    lines = [f"const unsigned {name} = {value};" for name, value in constants.items()]
+    body = (HERE / "memory_side_harness.cpp").read_text()
+    return "\n".join(
+        [
+            *head,
+            (HERE / "axi_memory.h").read_text(),
+            *lines,
+            body.replace("    PORT_TABLES", "\n".join(tables)),
+        ]
+    )
