@@ -76,7 +76,7 @@ class MemorySideModel:
         at: int = 0,
         failing: int = NEVER,
     ) -> np.ndarray:
-        """Events of a run of `program`, which lies in `memory` [lines, line_bytes] from line `at` on.
+        """Events of a run of `program`, which lies in `memory` [lines, line_bytes] from `at` on.
 
         Without stalls memory is the simulator's `fixed`. Reading line `failing` fails. RuntimeError
         where the protocol is broken or the program does not end.
