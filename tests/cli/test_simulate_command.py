@@ -98,6 +98,7 @@ def test_compare_shows_every_combination(net: str, tmp_path: Path) -> None:
         (["resnet18", "--html", "/nowhere/x.html"], "no directory /nowhere"),
         (["resnet18", "--json", "/nowhere/x.json"], "no directory /nowhere"),
         (["resnet18", "--trace", "/"], "is a directory"),
+        (["resnet18", "--json", "x.json", "--html", "./x.json"], "x.json is asked for twice"),
     ],
 )
 def test_bad_requests_are_one_line_before_any_work(
@@ -120,3 +121,18 @@ def test_a_model_that_does_not_fit_leaves_no_file(net: str, tmp_path: Path) -> N
     assert "0/FF does not fit config tiny" in result.stderr
     assert result.stderr.count("\n") == 1
     assert not out.exists()
+
+
+def test_ctrl_c_while_writing_leaves_no_file(
+    net: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparsat.sim.trace.write_trace", interrupted)
+    files = {"--json": "out.json", "--html": "step.html", "--trace": "trace.json"}
+    options = [each for option, name in files.items() for each in (option, str(tmp_path / name))]
+    result = RUNNER.invoke(app, ["simulate", net, "--batch", "2", *options])
+    assert result.exit_code == 130
+    assert "nothing was written" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "net.py"]

@@ -69,19 +69,20 @@ def simulate(
 
 
 def _write(result: "Result", json: Path | None, html: Path | None, trace: Path | None) -> None:
+    """All files or none."""
+    from contextlib import ExitStack
+
     from sparsat.cli.files import whole_file
     from sparsat.sim.report import render
     from sparsat.sim.trace import write_trace
 
-    if json:
-        with whole_file(json) as file:
-            file.write(result.to_json())
-    if html:
-        with whole_file(html) as file:
-            file.write(render(result.report_data()))
-    if trace:
-        with whole_file(trace) as file:
-            write_trace(result.sparse, file)
+    with ExitStack() as files:
+        if json:
+            files.enter_context(whole_file(json)).write(result.to_json())
+        if html:
+            files.enter_context(whole_file(html)).write(render(result.report_data()))
+        if trace:
+            write_trace(result.sparse, files.enter_context(whole_file(trace)))
 
 
 def _check_values(result: "Result") -> None:

@@ -5,10 +5,14 @@
 Only shapes matter: nothing is computed and a batch of any size costs no memory.
 """
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from sparsat.dataflow.ir import Step
 from sparsat.dataflow.lower import lower
@@ -36,7 +40,7 @@ def capture(
     try:
         graph = trace(model, inputs, loss)
     except Exception as error:  # a model is a program and may fail in any way
-        raise ValueError(f"{name} does not trace: {_one_line(error)}") from error
+        raise ValueError(f"{name} does not trace{_place(error)}: {_one_line(error)}") from error
     return lower(graph, _canonical_names(model), name, batch)
 
 
@@ -56,6 +60,16 @@ def _canonical_names(model: nn.Module) -> dict[str, str]:
     return {name: first[id(parameter)] for name, parameter in every}
 
 
+def _place(error: Exception) -> str:
+    """The innermost line of the model's own code that was running, if any."""
+    libraries = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if not each.filename.startswith(libraries)]
+    return f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+
+
 def _one_line(error: Exception) -> str:
+    if isinstance(error, DataDependentOutputException):
+        return f"it asks for the values of a tensor ({error.func}), only its shape is known here"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -63,5 +63,8 @@ def choose(
         found = (choose(config, policy, each, pattern, prune) for each in groups)
         return Repeated(tuple(plan for plan in found if not isinstance(plan, ReducePlan)))
     if best is None:
-        raise ValueError("its smallest slab or column block does not fit the scratchpads")
+        raise ValueError(
+            "its smallest slab or column block does not fit the scratchpads; "
+            "smaller images or a config with larger scratchpads would"
+        )
     return best

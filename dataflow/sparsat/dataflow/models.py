@@ -114,7 +114,7 @@ def _call(spec: Spec) -> Any:
         raise ValueError(f"{spec.path} has no {spec.name}: it has {', '.join(functions) or 'none'}")
     try:
         return factory()
-    except Exception as error:  # the file is somebody's program
+    except (Exception, SystemExit) as error:  # the file is somebody's program
         raise ValueError(f"{spec.path}:{spec.name}() fails: {_describe(error)}") from error
 
 
@@ -126,7 +126,7 @@ def _import(spec: Spec) -> ModuleType:
     module = importlib.util.module_from_spec(found)
     try:
         found.loader.exec_module(module)
-    except Exception as error:  # likewise
+    except (Exception, SystemExit) as error:  # likewise
         raise ValueError(f"{spec.path} cannot be imported: {_describe(error)}") from error
     return module
 
@@ -135,7 +135,7 @@ def _defined_in(module: ModuleType, value: Any) -> bool:
     return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
