@@ -18,7 +18,7 @@ from sparsat.hw.resources import estimate
 from sparsat.hw.sore import SORE
 from sparsat.hw.sore_lane import SORELane, columns_per_lane
 from sparsat.hw.tools.streaming import VectorHarness
-from streams import get, put
+from streams import get, join, put
 
 PATTERNS = [NMPattern(n, m) for m in NMPattern.sizes for n in range(1, m + 1)]
 TINY = preset("tiny")
@@ -53,9 +53,10 @@ def run(config: SATConfig, patterns: list[NMPattern], seed: int, stalls: tuple[f
     for pattern in patterns:
         rows = groups_of_bits(rng, config.fmt, (pattern.m, config.cols))
         for word in rows.reshape(-1, lanes).tolist():
-            sent.append({"values": word, "n": pattern.n_keep, "log_m": log_m(pattern)})
+            sent.append({"values": join(word, 16), "n": pattern.n_keep, "log_m": log_m(pattern)})
         kept = [x.reshape(-1, lanes).tolist() for x in packed(rows, pattern, config.fmt)]
-        expected += [list(pair) for pair in zip(*kept, strict=True)]
+        widths = (16, config.index_bits)
+        expected += [tuple(map(join, pair, widths)) for pair in zip(*kept, strict=True)]
     got: list = []
     ends = (random.Random(seed), random.Random(seed + 1))
     simulate(
@@ -63,7 +64,7 @@ def run(config: SATConfig, patterns: list[NMPattern], seed: int, stalls: tuple[f
         put(dut.i, sent, ends[0], stalls[0]),
         get(dut.o, len(expected), ends[1], stalls[1], got),
     )
-    assert [[list(word["values"]), list(word["indices"])] for word in got] == expected
+    assert [(word["values"], word["indices"]) for word in got] == expected
 
 
 def log_m(pattern: NMPattern) -> int:

@@ -4,6 +4,8 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+from amaranth.hdl import Value
+
 from blocks import Testbench
 
 
@@ -18,7 +20,7 @@ def put(port, payloads: Iterable[Any], rng: random.Random, stall: float) -> Test
             ctx.set(port.payload, payload)
             await ctx.tick().until(port.ready)
             ctx.set(port.valid, 0)
-            ctx.set(port.payload, port.payload.shape().from_bits(_noise(port, rng)))
+            ctx.set(Value.cast(port.payload), rng.getrandbits(len(Value.cast(port.payload))))
 
     return testbench
 
@@ -50,5 +52,11 @@ def get(
     return testbench
 
 
-def _noise(port, rng: random.Random) -> int:
-    return rng.getrandbits(port.payload.shape().size)
+def join(words: Iterable[int], width: int) -> int:
+    """Words side by side as one payload, the first lowest."""
+    return sum(word << n * width for n, word in enumerate(words))
+
+
+def split(payload: int, width: int, count: int) -> list[int]:
+    """The words that `join` made a payload of."""
+    return [payload >> n * width & (1 << width) - 1 for n in range(count)]

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.data import ArrayLayout, StructLayout
+from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
@@ -10,20 +10,15 @@ from sparsat.hw.sore_lane import SORELane, columns_per_lane, lane_control
 
 
 def dense_word(config: SATConfig) -> StructLayout:
-    """Values of a row before pruning, the lowest column first; keep `n` of every 4 << `log_m`."""
-    values = ArrayLayout(config.fmt.width, config.sore_lanes)
-    return StructLayout({"values": values, "n": config.m_max.bit_length(), "log_m": 2})
+    """Values of a row before pruning, the lowest column lowest; keep `n` of 4 << `log_m`."""
+    bits = config.fmt.width * config.sore_lanes
+    return StructLayout({"values": bits, "n": config.m_max.bit_length(), "log_m": 2})
 
 
 def kept_word(config: SATConfig) -> StructLayout:
-    """Values of a row of kept ones, the lowest column first, and their indices in their group."""
+    """Values of a row of kept ones, the lowest column lowest, and their indices in their group."""
     lanes = config.sore_lanes
-    return StructLayout(
-        {
-            "values": ArrayLayout(config.fmt.width, lanes),
-            "indices": ArrayLayout(config.index_bits, lanes),
-        }
-    )
+    return StructLayout({"values": config.fmt.width * lanes, "indices": config.index_bits * lanes})
 
 
 class SORE(wiring.Component):
@@ -66,14 +61,15 @@ class SORE(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        i, o = self.i.payload, self.o.payload
         self._ctl = Signal(lane_control(self.config))
         for n in range(self.config.sore_lanes):
             m.submodules[f"lane_{n}"] = lane = SORELane(config=self.config)
             m.d.comb += [
                 lane.ctl.eq(self._ctl),
-                lane.i.eq(self.i.payload["values"][n]),
-                self.o.payload["values"][n].eq(lane.value),
-                self.o.payload["indices"][n].eq(lane.index),
+                lane.i.eq(i["values"].word_select(n, len(lane.i))),
+                o["values"].word_select(n, len(lane.value)).eq(lane.value),
+                o["indices"].word_select(n, len(lane.index)).eq(lane.index),
             ]
         numbered = self._number(m)
         tags = [Signal(numbered.shape(), name=f"tag_{stage}") for stage in (1, 2)]
