@@ -23,7 +23,7 @@ const uint32_t A_FULL_BIT = 1, B_FULL_BIT = 4;
 extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64_t instructions,
                        const Given* given, uint64_t gifts, const Stored* stored, uint64_t stores,
                        const uint8_t* to_write, const uint8_t* strobes, uint64_t delay,
-                       uint64_t answer, uint32_t seed, uint32_t stall, uint64_t failing,
+                       uint32_t seed, uint32_t stall, uint64_t failing,
                        Event* events, uint64_t room, uint64_t limit) {
     const auto context = std::make_unique<VerilatedContext>();
     const auto top = std::make_unique<Vtop>(context.get());
@@ -98,7 +98,7 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
                     uint64_t strobe = 0;
                     std::memcpy(&strobe, beat + BEAT, BEAT / 8);
                     const bool last = beat[BEAT + BEAT / 8] & 1;
-                    port.write_beat(beat, strobe, last, cycle + answer, cycle);
+                    port.write_beat(beat, strobe, last, cycle + delay, cycle);
                 }
                 if (*ar_valid[p] && *ar_ready[p])
                     port.reads.push_back(port.accept(ar, cycle + delay, cycle));

@@ -12,7 +12,7 @@ from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY
 from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
-from sparsat.hw.isa.instructions import Instruction, Sem
+from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
 from sparsat.hw.memory_side import MemorySide
 from sparsat.hw.tools.verilator import build_library
 from sparsat.hw.tools.verilog import to_verilog
@@ -20,8 +20,12 @@ from sparsat.sim.memory import LATENCY
 
 HERE = Path(__file__).parent
 EVENT = np.dtype([("cycle", np.uint64), ("kind", np.uint64), ("value", np.uint64)])
-EVENTS, LIMIT = 1 << 18, 400_000
+EVENTS = 1 << 18
 NEVER = (1 << 64) - 1
+DELAY = LATENCY - TO_MEMORY - FROM_MEMORY
+"""Cycles from an address on its channel to its first beat, and from a burst's last beat to its
+response: with the machine's own, `LATENCY` from the end of the service to the cycle in which the
+last line is in its scratchpad, or the engine told."""
 
 
 class Kind(IntEnum):
@@ -48,14 +52,19 @@ class Stall:
     seed: int = 1
 
 
+def _nothing() -> np.ndarray:
+    return np.zeros((0, 0), np.uint8)
+
+
 @dataclass
 class Script:
-    """What the engines outside do: semaphores of `exec` by cycle, bursts that STORE writes."""
+    """What the engines outside do: semaphores of `exec` by cycle, bursts (line, count) that STORE
+    writes, with the bytes of all their lines and a bit for each that counts."""
 
     gifts: list[tuple[int, int]] = field(default_factory=list)
     stores: list[tuple[int, int]] = field(default_factory=list)
-    data: np.ndarray | None = None
-    strobes: np.ndarray | None = None
+    data: np.ndarray = field(default_factory=_nothing)
+    strobes: np.ndarray = field(default_factory=_nothing)
 
 
 class MemorySideModel:
@@ -68,61 +77,50 @@ class MemorySideModel:
 
     def run(
         self,
-        program: list[Instruction],
+        program: list[Instruction] | bytes,
         memory: np.ndarray,
         script: Script,
         *,
         stall: Stall | None = None,
         at: int = 0,
         failing: int = NEVER,
+        limit: int = 400_000,
     ) -> np.ndarray:
+<<<<<<< HEAD
         """Events of a run of `program`, which lies in `memory` [lines, line_bytes] from `at` on.
+=======
+        """Events of a run of a program, written to `memory` [lines, line_bytes] from line `at` on.
+>>>>>>> rtlmem
 
         Without stalls memory is the simulator's `fixed`. Reading line `failing` fails. RuntimeError
-        where the protocol is broken or the program does not end.
+        where the protocol is broken or the program does not end within `limit` cycles.
         """
-        words = np.frombuffer(encode_program(program), np.uint8)
+        code = program if isinstance(program, bytes) else encode_program(program)
+        words = np.frombuffer(code, np.uint8)
         memory.reshape(-1)[at * self.config.line_bytes :][: len(words)] = words
         gifts = np.array([*script.gifts, (NEVER, 0)], np.uint64)
         stores = np.array([*script.stores, (0, 0)], np.uint64)
-        nothing = np.zeros((1, self.config.line_bytes), np.uint8)
-        data = nothing if script.data is None else script.data
-        strobes = nothing if script.strobes is None else script.strobes
         events = np.zeros(EVENTS, EVENT)
         stall = stall or Stall()
         count = self._run(
             _at(memory),
-            *_numbers(len(memory), at, len(program)),
+            *_numbers(len(memory), at, len(code) // INSTRUCTION_BYTES),
             _at(gifts),
             *_numbers(len(script.gifts)),
             _at(stores),
             *_numbers(len(script.stores)),
-            _at(data),
-            _at(strobes),
-            *_numbers(_read_delay(), _write_delay()),
+            _at(script.data),
+            _at(script.strobes),
+            *_numbers(DELAY),
             ctypes.c_uint32(stall.seed),
             ctypes.c_uint32(int(256 * stall.often)),
             *_numbers(failing),
             _at(events),
-            *_numbers(EVENTS, LIMIT),
+            *_numbers(EVENTS, limit),
         )
         if count < 0:
             raise RuntimeError(self._failed().decode())
         return events[:count]
-
-
-def _read_delay() -> int:
-    """Cycles from an address on the channel to its first beat.
-
-    A line is in its scratchpad `LATENCY` cycles after the end of its service; that is the cycle
-    after its engine writes it.
-    """
-    return LATENCY - TO_MEMORY - FROM_MEMORY
-
-
-def _write_delay() -> int:
-    """Cycles from a burst's last beat on the channel to its response."""
-    return LATENCY - TO_MEMORY - FROM_MEMORY
 
 
 def cycles_of(events: np.ndarray, kind: Kind) -> list[int]:
@@ -140,10 +138,6 @@ def writes_of(events: np.ndarray, kind: Kind) -> list[tuple[int, int, int, int]]
     """(half, index, line of the half, line of memory) of all writes to a scratchpad."""
     values = [int(value) for value in events["value"][events["kind"] == kind]]
     return [(v >> 63, v >> 62 & 1, v >> 32 & (1 << 30) - 1, v & 0xFFFFFFFF) for v in values]
-
-
-def a_and_b(config: SATConfig) -> int:
-    return 1 << Sem.A_FREE | 1 << Sem.B_FREE
 
 
 def _at(array: np.ndarray) -> ctypes.c_void_p:
