@@ -86,11 +86,7 @@ class MemorySideModel:
         failing: int = NEVER,
         limit: int = 400_000,
     ) -> np.ndarray:
-<<<<<<< HEAD
-        """Events of a run of `program`, which lies in `memory` [lines, line_bytes] from `at` on.
-=======
         """Events of a run of a program, written to `memory` [lines, line_bytes] from line `at` on.
->>>>>>> rtlmem
 
         Without stalls memory is the simulator's `fixed`. Reading line `failing` fails. RuntimeError
         where the protocol is broken or the program does not end within `limit` cycles.
