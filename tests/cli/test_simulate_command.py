@@ -38,6 +38,7 @@ def test_simulate_writes_what_it_shows(net: str, tmp_path: Path) -> None:
     assert f"{plain['totals']['cycles']:,}" in result.stdout
     assert f"{plain['gemm_speedup_vs_dense']:.3f}×" in result.stdout
     assert "more operations" not in RUNNER.invoke(app, [*command, "--all"]).stdout
+    assert "1/relu" in result.stdout
     assert json.loads(trace.read_text())["traceEvents"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "cache",
@@ -54,6 +55,20 @@ def test_values_and_report(net: str, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "19 operations equal the golden model" in result.stdout.replace("\n", " ")
     assert "<html" in page.read_text()[:200]
+
+
+def test_same_bytes_whatever_the_order_of_hashes(net: str, tmp_path: Path) -> None:
+    """Captured anew in a process of its own each time."""
+    written = set()
+    for seed in ("1", "2"):
+        out, cache = tmp_path / f"{seed}.json", str(tmp_path / seed)
+        code = "from sparsat.cli.main import app; app()"
+        command = [sys.executable, "-c", code, "simulate", net, "--batch", "2", "--json", str(out)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment |= {"PYTHONHASHSEED": seed, "SPARSAT_CACHE": cache}
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+        written.add(out.read_bytes())
+    assert len(written) == 1
 
 
 def test_compare_shows_layers(net: str) -> None:

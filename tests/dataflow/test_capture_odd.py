@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sparsat.algo import NMConfig, prepare
 from sparsat.dataflow.capture import capture
-from sparsat.dataflow.ir import Conv, Update, Vector
+from sparsat.dataflow.ir import Conv, MatMul, Update, Vector
 from sparsat.dataflow.models import load_model
 from step_checks import check, gemms, kinds
 
@@ -106,6 +106,25 @@ def test_batched_weights_are_a_grouped_layer() -> None:
     step = capture(Experts(), torch.empty(3, 4, 8))
     check(step)
     assert step.layer["experts"].conv == Conv(3, 1, 1, 32, 1, 1, 64, groups=4)
+
+
+def test_operands_that_einsum_turns_lie_as_their_makers_wrote_them() -> None:
+    class Scores(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q, self.k = nn.Linear(16, 16), nn.Linear(16, 16)
+
+        def forward(self, x: Tensor) -> Tensor:
+            q, k = (layer(x).unflatten(2, (2, 8)) for layer in (self.q, self.k))
+            return torch.einsum("bihd,bjhd->bhij", q, k)
+
+    step = capture(Scores(), torch.empty(3, 5, 16))
+    products = [op.work for op in step.ops if isinstance(op.work, MatMul)]
+    assert products == [
+        MatMul(6, 5, 8, 5, b_transposed=True),
+        MatMul(6, 5, 5, 8, a_transposed=True),
+        MatMul(6, 5, 5, 8),
+    ]
 
 
 def test_frozen_layers_pass_gradients_on() -> None:

@@ -1,6 +1,7 @@
 """What must hold of every program, whatever the values: results are stored once, tensors that live
 at the same time lie apart, engines never wait for one another for good, memory moves the lines that
-instructions name, and every parameter is updated once, after its gradient."""
+instructions name, every parameter is updated once, after its gradient. Whole steps equal the golden
+model, too."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from sparsat.hw.isa import instructions as isa
 from sparsat.hw.isa.semaphores import check_semaphores
 from sparsat.hw.isa.validate import validate
 from sparsat.sim.machine import run
+from sparsat.sim.values import check_step
 from steps import CONFIGS, conv_step, convs, product_step
 
 ODD_NET = Path(__file__).parents[1] / "support" / "odd_net.py"
@@ -92,7 +94,7 @@ def check_apart(scheduled: Scheduled) -> None:
     """Each region with the first and the last operation that needs it."""
     lives: dict[str, tuple[int, int]] = {}
     for number, planned in enumerate(scheduled.plans):
-        for name in (*planned.op.reads, *planned.op.writes):
+        for name in (*planned.op.reads, *planned.op.writes, planned.site.b):
             lives[name] = lives.get(name, (number, 0))[0], number
     always = (0, len(scheduled.plans))
     found: dict[tuple[str, int], tuple[int, tuple[int, int]]] = {}
@@ -191,11 +193,40 @@ class Shared(nn.Module):
         return self.head(x)
 
 
+class OneProjection(nn.Module):
+    """Attention whose queries, keys and values are slices of one tensor, written as einsum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.head = nn.Linear(16, 48), nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(2, (2, 8)) for part in self.qkv(x).chunk(3, -1))
+        scores = torch.einsum("bihd,bjhd->bhij", q, k).softmax(-1)
+        return self.head(torch.einsum("bhij,bjhd->bihd", scores, v).flatten(2))
+
+
+class Translator(nn.Module):
+    """PyTorch's own transformer, encoder and decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(20, 16), nn.Linear(16, 20)
+        self.transformer = nn.Transformer(16, 2, 1, 1, 32, batch_first=True)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        return self.head(self.transformer(self.table(source), self.table(target)))
+
+
+def tokens(count: int) -> Tensor:
+    return torch.zeros(2, count, dtype=torch.long)
+
+
 NETS = {
     "odd": lambda: capture(*load_model(f"{ODD_NET}:build", 3)[1]()),
-    "shared": lambda: capture(
-        Shared(), (torch.empty(2, 4, 12, 12), torch.zeros(2, 3, dtype=torch.long))
-    ),
+    "shared": lambda: capture(Shared(), (torch.empty(2, 4, 12, 12), tokens(3))),
+    "one projection": lambda: capture(OneProjection(), torch.empty(2, 6, 16)),
+    "transformer": lambda: capture(Translator(), (tokens(7), tokens(5))),
 }
 
 
@@ -206,6 +237,7 @@ def test_whole_steps(net: str) -> None:
         scheduled = schedule_step(config, step, SCHEDULES[schedule], (2, 8))
         check_program(config, scheduled)
         check_updates(step, scheduled)
+        assert [str(found) for found in check_step(config, scheduled) if found] == []
 
 
 def check_updates(step: Step, scheduled: Scheduled) -> None:

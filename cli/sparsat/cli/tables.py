@@ -122,7 +122,7 @@ def _ratio(one: float, other: float) -> float:
 def _cells(op: dict[str, Any], total: int) -> list[str]:
     array = op["dataflow"] != "-"
     return [
-        op["layer"] or op["name"],
+        op["layer"] if op["layer"] and op["stage"] != "VECTOR" else op["name"],
         op["stage"],
         op["dataflow"],
         "·".join(map(str, op["interleave"])) if array else "-",

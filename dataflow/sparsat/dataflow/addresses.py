@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsat.dataflow.ir import Step, Update
+from sparsat.dataflow.ir import MatMul, Step, Update
 from sparsat.dataflow.layout import HALF, SINGLE, Weights
 from sparsat.dataflow.nests import Nest, Reduce, Spread
 from sparsat.dataflow.operands import Operands
@@ -72,17 +72,14 @@ class Addresses:
 
     def of(self, site: Site) -> Operands:
         """Operands of a GEMM (0 for others); makes room for results, gives back what is read up."""
-        op, number = site.op, self._number
+        number = self._number
         self._number += 1
-        for name in (*op.reads, *op.writes):
-            if name in self._dies and name not in self._at:
+        names = _names(site)
+        for name in names:
+            if name not in self._at:
                 self._at[name] = self._regions.take(name, self._sizes.get(name, 0))
         found = self._operands(site)
-        self._regions.give(
-            name
-            for name in dict.fromkeys((*op.reads, *op.writes))
-            if self._dies.get(name) == number
-        )
+        self._regions.give(name for name in names if self._dies[name] == number)
         return found
 
     def update(self, site: Site, *, turned: bool) -> isa.Update:
@@ -155,13 +152,15 @@ class Addresses:
         return WeightAddresses(**{k: take(f"{layer} {k}", v) for k, v in sizes.items()})
 
 
+def _names(site: Site) -> tuple[str, ...]:
+    """All tensors of an operation, each once."""
+    product = (site.a, site.b) if isinstance(site.op.work, MatMul) else ()
+    return tuple(dict.fromkeys((*site.op.reads, *site.op.writes, *product)))
+
+
 def _last_uses(sites: list[Site]) -> dict[str, int]:
     """Number of the operation that uses each tensor last."""
-    return {
-        name: number
-        for number, site in enumerate(sites)
-        for name in (*site.op.reads, *site.op.writes)
-    }
+    return {name: number for number, site in enumerate(sites) for name in _names(site)}
 
 
 def _sizes(step: Step, sites: list[Site]) -> dict[str, int]:

@@ -104,7 +104,9 @@ class Emitter:
         writes: Sequence[Node],
         work: Work,
     ) -> None:
-        sources = tuple(dict.fromkeys(self.tensors[node].name for node in reads))
+        sources = tuple(self.tensors[node].name for node in reads)
+        if isinstance(work, Vector):
+            sources = tuple(dict.fromkeys(sources))
         results = tuple(self.tensors[node].name for node in writes)
         op = Op(name, layer, stage, sources, results, work)
         self.ops.append(op)

@@ -1,5 +1,6 @@
 """Shapes of the array's work, read off traced operations, and whose gradient a product is."""
 
+import math
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,14 +74,24 @@ _SWAPS = frozenset({"transpose", "permute", "t", "mT"})
 
 def _lies_transposed(node: Node) -> bool:
     """Whether the last axis of an operand, followed back through views, was not last in memory."""
-    axis = -1
-    while isinstance(node, Node) and aten(node) in _VIEWS | _SWAPS:
+    axis = len(shape(node)) - 1
+    while aten(node) in _VIEWS | _SWAPS:
         source = args_of(node)[0]
         if aten(node) in _SWAPS:
-            rank = len(shape(node))
-            axis = _axes(node, rank)[axis] - rank
+            axis = _axes(node, len(shape(node)))[axis]
+        elif aten(node) == "expand":
+            axis = max(axis + len(shape(source)) - len(shape(node)), 0)
+        else:
+            axis = _axis_before(shape(source), shape(node), axis)
         node = source
-    return axis != -1
+    return math.prod(shape(node)[axis + 1 :]) > 1
+
+
+def _axis_before(before: tuple[int, ...], after: tuple[int, ...], axis: int) -> int:
+    """The axis of a shape `before` that becomes, or holds, an `axis` of the shape `after`."""
+    inner = math.prod(after[axis + 1 :])
+    within = (i for i in range(len(before)) if math.prod(before[i + 1 :]) <= inner)
+    return next(within, 0)
 
 
 def _axes(node: Node, rank: int) -> list[int]:

@@ -119,6 +119,7 @@ _NAMED = {
     "slice_backward": Kind("concat", 0),
     "slice_scatter": Kind("concat", 0),
     "select_scatter": Kind("concat", 0),
+    "as_strided_scatter": Kind("concat", 0),
     "constant_pad_nd": Kind("pad", 0),
     "reflection_pad2d": Kind("pad", 0),
     "reflection_pad2d_backward": Kind("pad_backward"),

@@ -15,6 +15,7 @@ Pattern = tuple[int, int]
 class Site:
     """An operation with its nests; `a`, `b`, `out` name the tensors they read and write.
 
+    Slices of one tensor are laid out apart where they are A and B of one product.
     `weights` is set where B is one (FF, BP), where the result is its gradient (WU), and for its
     update. `pattern` is that of the layer, None where its weights stay dense.
     """
@@ -112,7 +113,8 @@ def _site(config: SATConfig, step: Step, op: Op, pattern: Pattern | None) -> Sit
     found = _nests(config, work, op.stage, step.batch, first)
     kind = found[0]
     if isinstance(work, MatMul):
-        return Site(op, found, a=op.reads[0], b=op.reads[1], out=op.writes[0])
+        a, b = op.reads[:2]
+        return Site(op, found, a, b if b != a else f"{b}, as B", op.writes[0])
     assert kind.weights is not None
     kept = _pattern_of(layer, pattern)
     weights = kind.weights
