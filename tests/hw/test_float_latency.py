@@ -7,14 +7,17 @@ from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
 from sparsat.hw.float.accumulate import Accumulate
+from sparsat.hw.float.add32 import Add32
 from sparsat.hw.float.mac import MultiplyAccumulate
 from sparsat.hw.float.multiply import Multiply
+from sparsat.hw.float.multiply32 import Multiply32
 from sparsat.hw.float.pack import LoadAccumulator, Narrow, StoreAccumulator
-from sparsat.hw.float.probes import AccumulatorForms, RoundTrip
+from sparsat.hw.float.probes import AccumulatorForms, RoundTrip, UpdateOf
 from sparsat.hw.float.unpack import Normalise, ToCol, ToRow, Widen
 from sparsat.hw.formats import BF16, FP16, FP32
+from sparsat.hw.wuve import FACTORS
 
-START = 16
+START = 40
 """Cycle of the vector; the answers to idle inputs have filled the pipeline by then."""
 
 
@@ -57,6 +60,16 @@ def cases():
         (RoundTrip, 0, one(FP32)),
     ):
         yield pytest.param(unit, {"i": idle}, {"i": value}, id=unit.__name__)
+    for unit in (Multiply32, Add32):
+        for port in "ab":
+            idle = {"a": one(FP32), "b": one(FP32)}
+            yield pytest.param(unit, idle, {port: 0}, id=f"{unit.__name__}-{port}")
+    for result in ("weight", "momentum"):
+        component = partial(UpdateOf, result=result)
+        ones = {port: one(FP32) for port in ("gradient", "weight", "momentum", *FACTORS)}
+        idle = {**ones, "masked": 1}
+        for port in idle if result == "weight" else idle.keys() - {"rate"}:
+            yield pytest.param(component, idle, {port: 0}, id=f"WUVELane-{result}-{port}")
 
 
 @pytest.mark.parametrize(("make", "idle", "change"), list(cases()))

@@ -6,14 +6,17 @@ from functools import partial
 
 import numpy as np
 
-from sparsat.hw.float import oracle, stimulus
+from sparsat.hw.float import oracle, oracle32, stimulus, stimulus32
+from sparsat.hw.float.add32 import Add32
 from sparsat.hw.float.mac import MultiplyAccumulate
+from sparsat.hw.float.multiply32 import Multiply32
 from sparsat.hw.float.pack import Narrow
-from sparsat.hw.float.probes import AccumulatorForms, RoundTrip
+from sparsat.hw.float.probes import AccumulatorForms, RoundTrip, UpdateOf
 from sparsat.hw.float.stimulus import Stratum, Vectors
 from sparsat.hw.float.unpack import Widen
 from sparsat.hw.formats import FP32, OPERAND_FORMATS, FloatFormat
 from sparsat.hw.tools.streaming import Pipeline
+from sparsat.hw.wuve import FACTORS
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Case:
         Makes what is tried; its output is `o`.
     fmt : FloatFormat
         Operand format.
-    formats : dict of str to FloatFormat
-        Format of `o` and of each input that is a number.
+    formats : dict of str to FloatFormat or None
+        Format of `o` and of each input that the oracles take; None where it is no number.
     corners
         Makes the vectors that are always tried.
     strata
@@ -40,7 +43,7 @@ class Case:
     unit: str
     component: Callable[[], Pipeline]
     fmt: FloatFormat
-    formats: dict[str, FloatFormat]
+    formats: dict[str, FloatFormat | None]
     corners: Callable[[], Vectors]
     strata: list[Stratum]
     expected: Callable[..., np.ndarray]
@@ -57,7 +60,7 @@ class Case:
 
 def cases() -> dict[str, Case]:
     """All cases by name."""
-    listed = [_round_trip()]
+    listed = [_round_trip(), _multiply32(), _add32(), _update("weight"), _update("momentum")]
     for fmt in OPERAND_FORMATS.values():
         listed += [_mac(fmt), _product(fmt), _accumulate(fmt), _narrow(fmt), _widen(fmt)]
     return {case.name: case for case in listed}
@@ -127,4 +130,43 @@ def _round_trip() -> Case:
         strata=stimulus.word_strata(),
         expected=oracle.round_trip,
         reference=oracle.reference_round_trip,
+    )
+
+
+def _multiply32() -> Case:
+    return Case(
+        unit="multiply",
+        component=Multiply32,
+        fmt=FP32,
+        formats={"a": FP32, "b": FP32, "o": FP32},
+        corners=stimulus32.pair_corners,
+        strata=stimulus32.multiply_strata(),
+        expected=oracle32.multiply,
+        reference=oracle32.reference_multiply,
+    )
+
+
+def _add32() -> Case:
+    return replace(
+        _multiply32(),
+        unit="add",
+        component=Add32,
+        strata=stimulus32.add_strata(),
+        expected=oracle32.add,
+        reference=oracle32.reference_add,
+    )
+
+
+def _update(result: str) -> Case:
+    """The weight update; one of its two results."""
+    numbers = dict.fromkeys(("gradient", "weight", "momentum"), FP32)
+    return Case(
+        unit=result,
+        component=partial(UpdateOf, result=result),
+        fmt=FP32,
+        formats={**numbers, "masked": None, **dict.fromkeys(FACTORS, FP32), "o": FP32},
+        corners=stimulus32.update_corners,
+        strata=stimulus32.update_strata(),
+        expected=partial(oracle32.update, result),
+        reference=partial(oracle32.reference_update, result),
     )

@@ -5,11 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.float.accumulate import Accumulate
+from sparsat.hw.float.delay import delayed
 from sparsat.hw.float.layouts import ACC_LAYOUT
 from sparsat.hw.float.multiply import Multiply
 from sparsat.hw.float.pack import LoadAccumulator, StoreAccumulator
 from sparsat.hw.float.unpack import ToCol, ToRow
 from sparsat.hw.formats import FloatFormat
+from sparsat.hw.wuve import FACTORS, WUVELane
 
 
 class RoundTrip(wiring.Component):
@@ -83,12 +85,12 @@ class AccumulatorForms(wiring.Component):
         m.submodules.accumulate = accumulate = Accumulate(fmt=self.fmt)
         m.submodules.store = store = StoreAccumulator()
 
-        form = _delayed(m, Cat(self.noise, self.twice, self.fresh), LoadAccumulator.latency)
+        form = delayed(m, Cat(self.noise, self.twice, self.fresh), LoadAccumulator.latency)
         noise, twice, fresh = form[:36], form[36], form[37]
         summand = Mux(fresh, noise, self._reform(m, load.o, noise, twice))
         wait = ToRow.latency + Multiply.latency - LoadAccumulator.latency
-        summand, fresh = _delayed(m, summand, wait), _delayed(m, fresh, wait)
-        legal = _delayed(m, _is_legal(accumulate.o), StoreAccumulator.latency)
+        summand, fresh = delayed(m, summand, wait), delayed(m, fresh, wait)
+        legal = delayed(m, _is_legal(accumulate.o), StoreAccumulator.latency)
 
         m.d.comb += [
             row.i.eq(self.a),
@@ -118,17 +120,45 @@ class AccumulatorForms(wiring.Component):
         return formed.as_value()
 
 
-def _delayed(m: Module, value, cycles: int):
-    """`value`, so many cycles later."""
-    for _ in range(cycles):
-        register = Signal.like(value, name="delayed", reset_less=True)
-        m.d.sync += register.eq(value)
-        value = register
-    return value
-
-
 def _is_legal(acc):
     magnitude = Mux(acc.mant < 0, -acc.mant, acc.mant)
     number = (magnitude >= 1 << 23) & (magnitude <= 1 << 24)
     zero = (acc.mant == 0) & (acc.exp == 0)
     return acc.inf | acc.nan | number | zero
+
+
+class UpdateOf(wiring.Component):
+    """One of the results of a `WUVELane` alone, with factors that may change from cycle to cycle.
+
+    Parameters
+    ----------
+    result : str
+        "weight" or "momentum".
+
+    Members
+    -------
+    gradient, weight, momentum : In(32)
+    masked : In(1)
+    inverse_scale, masked_decay, decay, momentum_factor, rate : In(32)
+    o : Out(32)
+
+    Latency `latency` cycles, one element per cycle.
+    """
+
+    latency = WUVELane.latency
+
+    def __init__(self, *, result: str):
+        self._result = result
+        words = ("gradient", "weight", "momentum", *FACTORS)
+        super().__init__({name: In(32) for name in words} | {"masked": In(1), "o": Out(32)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.lane = lane = WUVELane()
+        for name in ("gradient", "weight", "momentum", "masked"):
+            m.d.comb += getattr(lane, name).eq(getattr(self, name))
+        for name in FACTORS:
+            wait = WUVELane.rate_delay if name == "rate" else 0
+            m.d.comb += lane.factors[name].eq(delayed(m, getattr(self, name), wait))
+        m.d.comb += self.o.eq(getattr(lane, f"new_{self._result}"))
+        return m

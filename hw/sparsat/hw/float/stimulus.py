@@ -34,12 +34,12 @@ def corners(fmt: FloatFormat) -> np.ndarray:
 
 def mac_corners(fmt: FloatFormat) -> Vectors:
     """All pairs of corner operands with all corner summands."""
-    return _grid(a=corners(fmt), b=corners(fmt), c=corners(FP32))
+    return grid(a=corners(fmt), b=corners(fmt), c=corners(FP32))
 
 
 def product_corners(fmt: FloatFormat) -> Vectors:
     """All pairs of corner operands, added to +0."""
-    return _grid(a=corners(fmt), b=corners(fmt), c=np.zeros(1, np.uint32))
+    return grid(a=corners(fmt), b=corners(fmt), c=np.zeros(1, np.uint32))
 
 
 def narrow_corners(fmt: FloatFormat) -> Vectors:
@@ -86,13 +86,13 @@ def mac_strata(fmt: FloatFormat) -> list[Stratum]:
     return [
         partial(_uniform, fmt),
         partial(_special, fmt),
-        partial(_swept, fmt, whole, _dense_fraction),
-        partial(_swept, fmt, whole, _sparse_fraction),
+        partial(_swept, fmt, whole, dense_fraction),
+        partial(_swept, fmt, whole, sparse_fraction),
         partial(_cancelling, fmt, whole),
-        partial(_swept, fmt, low, _dense_fraction),
-        partial(_swept, fmt, low, _sparse_fraction),
+        partial(_swept, fmt, low, dense_fraction),
+        partial(_swept, fmt, low, sparse_fraction),
         partial(_cancelling, fmt, low_sum),
-        partial(_swept, fmt, high, _sparse_fraction),
+        partial(_swept, fmt, high, sparse_fraction),
         partial(_cancelling, fmt, high),
     ]
 
@@ -158,11 +158,11 @@ def narrow_strata(fmt: FloatFormat) -> list[Stratum]:
     def in_range(rng: Rng, count: int) -> Vectors:
         gap = FP32.bias - fmt.bias
         exp = rng.integers(gap - 26, gap + fmt.exp_max + 3, count).clip(0, FP32.exp_max)
-        return {"i": _words(FP32, rng, exp, _dense_fraction(FP32, rng, count))}
+        return {"i": compose(FP32, rng, exp, dense_fraction(FP32, rng, count))}
 
     def ties(rng: Rng, count: int) -> Vectors:
         words = rng.integers(1 << fmt.width, size=count, dtype=np.uint32)
-        return {"i": _step(midpoints(fmt, words), rng, 2)}
+        return {"i": moved(midpoints(fmt, words), rng, 2)}
 
     return [_uniform_word, in_range, ties]
 
@@ -172,7 +172,7 @@ def word_strata() -> list[Stratum]:
 
     def sparse(rng: Rng, count: int) -> Vectors:
         exp = rng.integers(FP32.exp_max + 1, size=count)
-        return {"i": _words(FP32, rng, exp, _sparse_fraction(FP32, rng, count))}
+        return {"i": compose(FP32, rng, exp, sparse_fraction(FP32, rng, count))}
 
     return [_uniform_word, sparse]
 
@@ -199,15 +199,15 @@ def _swept(
 ) -> Vectors:
     a, b, exp = _factors(fmt, span, fraction, rng, count)
     exp = (exp + FP32.bias + rng.integers(-40, 41, count)).clip(1, FP32.exp_max - 1)
-    return {"a": a, "b": b, "c": _words(FP32, rng, exp, fraction(FP32, rng, count))}
+    return {"a": a, "b": b, "c": compose(FP32, rng, exp, fraction(FP32, rng, count))}
 
 
 def _cancelling(fmt: FloatFormat, span: tuple[int, int], rng: Rng, count: int) -> Vectors:
-    a, b, _ = _factors(fmt, span, _dense_fraction, rng, count)
+    a, b, _ = _factors(fmt, span, dense_fraction, rng, count)
     with np.errstate(over="ignore", under="ignore"):
         product = (values(fmt, a).astype(np.float64) * values(fmt, b)).astype(np.float32)
     reach = 1 << rng.integers(17, size=count)
-    return {"a": a, "b": b, "c": _step((-product).view(np.uint32), rng, reach)}
+    return {"a": a, "b": b, "c": moved((-product).view(np.uint32), rng, reach)}
 
 
 def _factors(
@@ -221,28 +221,28 @@ def _factors(
     fields, top = product + 2 * fmt.bias, fmt.exp_max - 1
     exp_a = rng.integers((fields - top).clip(0, top), fields.clip(0, top) + 1)
     exp_b = (fields - exp_a).clip(0, top)
-    a = _words(fmt, rng, exp_a, fraction(fmt, rng, count))
-    b = _words(fmt, rng, exp_b, fraction(fmt, rng, count))
+    a = compose(fmt, rng, exp_a, fraction(fmt, rng, count))
+    b = compose(fmt, rng, exp_b, fraction(fmt, rng, count))
     return a, b, product
 
 
-def _dense_fraction(fmt: FloatFormat, rng: Rng, count: int) -> np.ndarray:
+def dense_fraction(fmt: FloatFormat, rng: Rng, count: int) -> np.ndarray:
     return rng.integers(1 << fmt.frac_bits, size=count)
 
 
-def _sparse_fraction(fmt: FloatFormat, rng: Rng, count: int) -> np.ndarray:
+def sparse_fraction(fmt: FloatFormat, rng: Rng, count: int) -> np.ndarray:
     """Zero, one or two ones, or the complement of that."""
     first, second = 1 << rng.integers(fmt.frac_bits + 1, size=(2, count))
     return (first ^ second ^ -rng.integers(2, size=count)) & ((1 << fmt.frac_bits) - 1)
 
 
-def _words(fmt: FloatFormat, rng: Rng, exp: np.ndarray, frac: np.ndarray) -> np.ndarray:
+def compose(fmt: FloatFormat, rng: Rng, exp: np.ndarray, frac: np.ndarray) -> np.ndarray:
     """Words of these exponents and fractions, with random signs."""
     sign = rng.integers(2, size=len(exp))
     return (sign << (fmt.width - 1) | exp << fmt.frac_bits | frac).astype(f"u{fmt.width // 8}")
 
 
-def _step(words: np.ndarray, rng: Rng, reach: np.ndarray | int) -> np.ndarray:
+def moved(words: np.ndarray, rng: Rng, reach: np.ndarray | int) -> np.ndarray:
     """binary32 words moved by up to `reach` units in the last place."""
     return words + rng.integers(-reach, reach + 1, len(words)).astype(np.uint32)
 
@@ -268,7 +268,7 @@ def _combine(fmt: FloatFormat, exps: Sequence[int], fracs: Sequence[int]) -> np.
     return words.ravel().astype(f"u{fmt.width // 8}")
 
 
-def _grid(**words: np.ndarray) -> Vectors:
+def grid(**words: np.ndarray) -> Vectors:
     """Every combination of the words given for each port."""
     arrays = np.meshgrid(*words.values(), indexing="ij")
     return {port: array.ravel() for port, array in zip(words, arrays, strict=True)}

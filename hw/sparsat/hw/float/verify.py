@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,7 @@ class Mismatch:
     expected: int
     got: int
 
-    def describe(self, formats: dict[str, FloatFormat]) -> str:
+    def describe(self, formats: Mapping[str, FloatFormat | None]) -> str:
         """One line: each word in hexadecimal and, where it has a format, as a number."""
         words = {**self.inputs, "expected": self.expected, "got": self.got}
         formats = {**formats, "expected": formats["o"], "got": formats["o"]}
