@@ -1,7 +1,7 @@
-"""Programs of LOADs on the hardware, with memory behind its ports: values, cycles, protocol.
+"""Programs of LOADs and STOREs on the hardware, with memory behind its ports.
 
-The memory in the harness checks the rules of AXI: what is offered stays, bursts lie within 4 KiB
-and in memory, every write has as many beats as its address says.
+Values are checked, and cycles; the memory in the harness checks the rules of AXI: what is offered
+stays, bursts lie within 4 KiB and in memory, every write has as many beats as its address says.
 """
 
 import functools
@@ -20,125 +20,148 @@ from memory_side_model import (
     error_of,
     writes_of,
 )
-from scripted_loads import (
-    LINES,
-    PROGRAM_LINES,
-    expected_writes,
-    random_gifts,
-    random_loads,
-    simulate_loads,
-    step_loads,
-)
+from sparsat.hw.axi import line_bits
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Exec, Halt, LoadA, LoadB, Sem, Store
-from sparsat.hw.load import Load
-from sparsat.hw.memory_side import MemorySide
+from sparsat.hw.isa.site import half_rows_c
+from transfers import (
+    LINES,
+    PROGRAM_LINES,
+    STORED_LINES,
+    WRITTEN_LINES,
+    expected_memory,
+    expected_writes,
+    random_gifts,
+    random_transfers,
+    simulate,
+    step,
+)
 
 TINY = preset("tiny")
-NARROW = TINY.with_(name="narrow", axi_bits=64)
+NARROW = TINY.with_(name="narrow", axi_bits=128)
 CARD = preset("vcu1525")
 CONFIGS = (TINY, NARROW, CARD)
+"""Lines of eight rows, of two, and of all ports of the card."""
+KINDS = (
+    (LoadA, Kind.A_STARTED, Kind.A_ENDED),
+    (LoadB, Kind.B_STARTED, Kind.B_ENDED),
+    (Store, Kind.S_STARTED, Kind.S_ENDED),
+)
 model = functools.cache(MemorySideModel)
+of_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 
 
-def memory_of(config: SATConfig, seed: int = 1) -> np.ndarray:
-    """[lines, line_bytes] of noise behind each line's own number."""
-    rng = np.random.default_rng(seed)
-    memory = rng.integers(0, 256, (LINES, config.line_bytes), np.uint8)
-    memory[:, :4] = np.arange(LINES, dtype="<u4").view(np.uint8).reshape(-1, 4)
+def memory_of(config: SATConfig) -> np.ndarray:
+    """[lines, line_bytes]: noise behind each line's own number, then zeros to write to."""
+    rng = np.random.default_rng(1)
+    memory = np.zeros((LINES + STORED_LINES + WRITTEN_LINES, config.line_bytes), np.uint8)
+    memory[:LINES] = rng.integers(0, 256, (LINES, config.line_bytes), np.uint8)
+    memory[:LINES, :4] = np.arange(LINES, dtype="<u4").view(np.uint8).reshape(-1, 4)
     return memory
 
 
-def random_stores(rng: random.Random, config: SATConfig, count: int) -> Script:
-    """Bursts that overlap in memory neither the program nor what is loaded: all lie in its end."""
-    stores = []
-    for _ in range(count):
+@functools.cache
+def sums_of(config: SATConfig) -> np.ndarray:
+    """Both halves of C: numbers of all sizes that FP16 knows, and beyond."""
+    rng = np.random.default_rng(2)
+    shape = (2, half_rows_c(config), config.cols)
+    sizes = 2.0 ** rng.integers(-30, 18, shape)
+    return (rng.standard_normal(shape) * sizes).astype(np.float32)
+
+
+def random_script(rng: random.Random, config: SATConfig, program) -> Script:
+    """Tokens for the program, and bursts of UPDATE in between."""
+    writes = []
+    for _ in range(rng.choice([0, 3, 20])):
         lines = rng.randint(1, 64)
-        stores.append((rng.randrange(64) * 64 + rng.randint(0, 64 - lines), lines))
-    total = sum(lines for _, lines in stores)
-    data = np.random.default_rng(rng.randrange(1 << 30))
+        writes.append((rng.randrange(64) * 64 + rng.randint(0, 64 - lines), lines))
+    total = sum(lines for _, lines in writes)
+    noise = np.random.default_rng(rng.randrange(1 << 30))
     return Script(
-        stores=[(line + LINES, count) for line, count in stores],
-        data=data.integers(0, 256, (total, config.line_bytes), np.uint8),
-        strobes=data.integers(0, 256, (total, config.line_bytes // 8), np.uint8),
+        sums=sums_of(config),
+        gifts=random_gifts(rng, program),
+        writes=[(line + LINES + STORED_LINES, count) for line, count in writes],
+        data=noise.integers(0, 256, (total, config.line_bytes), np.uint8),
+        strobes=noise.integers(0, 256, (total, config.line_bytes // 8), np.uint8),
     )
 
 
 def cases(config: SATConfig, count: int):
     for number in range(count):
         rng = random.Random(f"{config.name} {number}")
-        program = random_loads(rng, config)
-        script = random_stores(rng, config, rng.choice([0, 3, 20]))
-        yield number, program, replace(script, gifts=random_gifts(rng, program))
+        program = random_transfers(rng, config, stores=number % 3 > 0)
+        yield number, program, random_script(rng, config, program)
 
 
-def with_room(memory: np.ndarray) -> np.ndarray:
-    """Memory with lines to store to behind it."""
-    return np.concatenate([memory, np.zeros((64 * 64, memory.shape[1]), np.uint8)])
-
-
-def stored(config: SATConfig, script: Script) -> np.ndarray:
-    """The lines behind `LINES` after the script's bursts."""
-    found, at = np.zeros((64 * 64, config.line_bytes), np.uint8), 0
-    for line, count in script.stores:
+def written(config: SATConfig, script: Script) -> np.ndarray:
+    """The last `WRITTEN_LINES` lines of memory after the script's bursts."""
+    found, at = np.zeros((WRITTEN_LINES, config.line_bytes), np.uint8), 0
+    for line, count in script.writes:
         mask = np.unpackbits(script.strobes[at : at + count], axis=1, bitorder="little") == 1
-        part = found[line - LINES : line - LINES + count]
-        part[mask] = script.data[at : at + count][mask]
+        first = line - LINES - STORED_LINES
+        found[first : first + count][mask] = script.data[at : at + count][mask]
         at += count
     return found
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
-def test_lines_and_cycles_are_those_of_the_simulated_machines(config):
-    chunks = 0
+def check_values(config: SATConfig, program, script: Script, events, memory) -> None:
+    assert writes_of(events, Kind.A_WRITE) == expected_writes(config, program, LoadA)
+    assert writes_of(events, Kind.B_WRITE) == expected_writes(config, program, LoadB)
+    stored = memory[LINES : LINES + STORED_LINES]
+    assert (stored == expected_memory(config, program, script.sums)).all()
+    assert (memory[LINES + STORED_LINES :] == written(config, script)).all()
+
+
+@of_config
+def test_every_token_comes_when_the_stepped_machine_says(config):
+    given = 0
     for number, program, script in cases(config, 60):
-        memory = with_room(memory_of(config))
+        times = step(config, program, script)
+        memory = memory_of(config)
         events = model(config).run(program, memory, script)
-        times = step_loads(config, program, script)
-        assert cycles_of(events, Kind.DISPATCHED) == times.entered, number
-        assert cycles_of(events, Kind.A_STARTED) == times.a_started, number
-        assert cycles_of(events, Kind.B_STARTED) == times.b_started, number
-        assert cycles_of(events, Kind.A_FULL) == times.a_full, number
-        assert cycles_of(events, Kind.B_FULL) == times.b_full, number
+        check_values(config, program, script, events, memory)
+        assert cycles_of(events, Kind.WATCHED_0) == times.given[Sem.A_FULL], number
+        assert cycles_of(events, Kind.WATCHED_1) == times.given[Sem.B_FULL], number
         assert cycles_of(events, Kind.WRITTEN) == times.written, number
-        assert writes_of(events, Kind.A_WRITE) == expected_writes(config, program, LoadA), number
-        assert writes_of(events, Kind.B_WRITE) == expected_writes(config, program, LoadB), number
-        assert (memory[LINES:] == stored(config, script)).all(), number
-        chunks += len(times.a_full) + len(times.b_full)
-    assert chunks > 300
+        watch = (Sem.A_FULL, Sem.C_FREE)
+        events = model(config).run(program, memory_of(config), script, watch=watch)
+        free = cycles_of(events, Kind.WATCHED_1)
+        assert free == [0, 1, *times.given[Sem.C_FREE]], number
+        given += sum(len(cycles) for cycles in times.given.values())
+    assert given > 500
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+@of_config
 def test_instructions_take_what_the_simulator_says(config):
+    instructions = 0
     for number, program, script in cases(config, 60):
-        script = Script(gifts=script.gifts)
+        script = replace(script, writes=[])
         events = model(config).run(program, memory_of(config), script)
-        seen = simulate_loads(config, program, script.gifts)
+        seen = simulate(config, program, script.gifts)
         assert cycles_of(events, Kind.DISPATCHED) == seen["entered"].tolist(), number
-        for kind, start, end in (
-            (LoadA, Kind.A_STARTED, Kind.A_ENDED),
-            (LoadB, Kind.B_STARTED, Kind.B_ENDED),
-        ):
+        for kind, start, end in KINDS:
             own = [index for index, each in enumerate(program) if type(each) is kind]
-            assert cycles_of(events, start) == seen["start"][own].tolist(), number
-            assert cycles_of(events, end) == seen["end"][own].tolist(), number
+            assert cycles_of(events, start) == seen["start"][own].tolist(), (number, kind)
+            assert cycles_of(events, end) == seen["end"][own].tolist(), (number, kind)
+        instructions += len(program)
+    assert instructions > 300
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+@of_config
 @pytest.mark.parametrize("often", [0.2, 0.8])
 def test_memory_that_stalls_changes_no_values(config, often):
     for number, program, script in cases(config, 25):
-        memory = with_room(memory_of(config))
+        memory = memory_of(config)
         events = model(config).run(program, memory, script, stall=Stall(often, number))
-        assert writes_of(events, Kind.A_WRITE) == expected_writes(config, program, LoadA), number
-        assert writes_of(events, Kind.B_WRITE) == expected_writes(config, program, LoadB), number
-        assert (memory[LINES:] == stored(config, script)).all(), number
+        check_values(config, program, script, events, memory)
 
 
 def run_tiny(*program, script: Script | None = None, **options) -> np.ndarray:
-    return model(TINY).run([*program, Halt()], memory_of(TINY), script or Script(), **options)
+    return model(TINY).run(
+        [*program, Halt()], memory_of(TINY), script or Script(sums_of(TINY)), **options
+    )
 
 
 def line(number: int) -> int:
@@ -184,7 +207,7 @@ def test_wrong_fields_are_found(wrong):
     ],
 )
 def test_what_is_not_in_memory_or_does_not_fit_the_half_is_found(wrong):
-    script = Script(gifts=[(100, 1 << Sem.A_FREE)])
+    script = Script(sums_of(TINY), [(100, 1 << Sem.A_FREE)])
     assert error_of(run_tiny(FINE, wrong, script=script)) == (Error.RANGE, 1)
 
 
@@ -199,7 +222,7 @@ def test_bits_beyond_the_last_field_and_unknown_opcodes_are_found():
     for byte, value in ((255, 1), (44, 2), (0, 7), (0, 255)):
         program = bytearray(encode_program([FINE, FINE, Halt()]))
         program[INSTRUCTION_BYTES + byte] = value
-        events = model(TINY).run(bytes(program), memory_of(TINY), Script())
+        events = model(TINY).run(bytes(program), memory_of(TINY), Script(sums_of(TINY)))
         assert error_of(events) == (Error.OPCODE, 1)
 
 
@@ -211,7 +234,7 @@ def test_a_line_that_cannot_be_read_is_an_error_of_its_instruction():
 
 def test_a_semaphore_that_overflows_is_an_error():
     gifts = [(cycle, 1 << Sem.A_FREE) for cycle in range(260)]
-    events = run_tiny(FINE, script=Script(gifts=gifts))
+    events = run_tiny(FINE, script=Script(sums_of(TINY), gifts))
     assert error_of(events)[0] is Error.SEMAPHORE
     assert events[-1]["cycle"] == 255
 
@@ -233,9 +256,4 @@ def test_instructions_of_others_wait_in_their_queues():
 )
 def test_ports_that_cannot_be_built_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        MemorySide(config=TINY.with_(**changes))
-
-
-def test_only_loads_have_this_engine():
-    with pytest.raises(ValueError, match="LOAD_A or LOAD_B"):
-        Load(config=TINY, opcode=Store.OPCODE)
+        line_bits(TINY.with_(**changes))
