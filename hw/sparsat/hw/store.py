@@ -142,7 +142,7 @@ class Store(wiring.Component):
             m.d.sync += left.eq(asked.count - 1)
             m.d.comb += served.eq(asked.count == 1)
         m.d.sync += open_.eq(open_ + (walk.step & opens) - served)
-        return ~opens | (open_ != ROOM)
+        return lines.room & (~opens | (open_ != ROOM))
 
     def _bad_fields(self, x):
         counts = ("outer", "inner", "rows", "d1_count", "d2_count", "d3_count")

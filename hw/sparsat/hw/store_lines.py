@@ -14,8 +14,8 @@ from sparsat.hw.timing import BURST, ROOM
 
 READ = 1
 """Cycles from the address of a row of C to its values."""
-SPARE = 2 * WRITE
-"""Lines that may still have to be taken when the next burst's come."""
+LINES = ROOM * BURST + 2 * WRITE
+"""Lines that may wait: those of `ROOM` bursts, and those still to be taken of the one before."""
 
 
 def place_layout(config: SATConfig) -> StructLayout:
@@ -28,8 +28,8 @@ def place_layout(config: SATConfig) -> StructLayout:
 class StoreLines(wiring.Component):
     """Rounds rows to FP16, or leaves them as they are, and collects them to lines.
 
-    A line is there `WRITE` cycles after the address of its last row, at the latest. At most `ROOM`
-    bursts, and `SPARE` lines, may wait.
+    A line is there `WRITE` cycles after its last row is read, at the latest. Rows may only be read
+    where there is `room`.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ class StoreLines(wiring.Component):
     values : In(32 * cols)
         ... and here are its values, `READ` cycles later.
     o : Out(stream of line_layout)
+    room : Out(1)
+        Fewer than `LINES` lines, with those still on their way, wait to be taken.
     """
 
     def __init__(self, *, config: SATConfig):
@@ -52,6 +54,7 @@ class StoreLines(wiring.Component):
                 "place": In(place_layout(config)),
                 "values": In(32 * config.cols),
                 "o": Out(stream.Signature(line_layout(config))),
+                "room": Out(1),
             }
         )
 
@@ -68,6 +71,10 @@ class StoreLines(wiring.Component):
         row = Cat(self.valid, self.place)
         for _ in range(READ + Narrow.latency):
             row = _registered(m, row)
+        waiting = Signal(range(LINES + 1))
+        begun, taken = self.valid & self.place.ends, self.o.valid & self.o.ready
+        m.d.sync += waiting.eq(waiting + begun - taken)
+        m.d.comb += self.room.eq(waiting != LINES)
         self._collect(m, row[0], place_layout(self.config)(row[1:]), Cat(narrow), wide)
         return m
 
@@ -88,8 +95,7 @@ class StoreLines(wiring.Component):
             m.d.sync += there.eq(here | Mux(place.begins, 0, there))
 
         layout = line_layout(self.config)
-        depth = ROOM * BURST + SPARE
-        m.submodules.lines = lines = SyncFIFOBuffered(width=layout.size, depth=depth)
+        m.submodules.lines = lines = SyncFIFOBuffered(width=layout.size, depth=LINES)
         strobe = Cat(each.replicate(size) for each in there)
         m.d.comb += [
             lines.w_data.eq(Cat(data, strobe)),
