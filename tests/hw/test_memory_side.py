@@ -169,11 +169,16 @@ def line(number: int) -> int:
 
 
 FINE = LoadA(address=line(5000), lines=3)
+OUT = Store(address=line(LINES), rows=3)
 
 
 def test_a_program_may_lie_anywhere():
     at = PROGRAM_LINES // 2
     assert cycles_of(run_tiny(FINE, at=at), Kind.A_ENDED) == cycles_of(run_tiny(FINE), Kind.A_ENDED)
+
+
+MORE = Script(sums_of(TINY), [(100, 1 << Sem.A_FREE | 1 << Sem.C_FULL)])
+"""One token more."""
 
 
 @pytest.mark.parametrize(
@@ -189,11 +194,19 @@ def test_a_program_may_lie_anywhere():
         LoadB(address=line(5000), lines=3, index_address=1, index_lines=1),
         replace(FINE, wait=1 << Sem.STORE_TO_LOAD_B),
         LoadB(address=line(5000), lines=3, signal=1 << Sem.STORE_TO_LOAD_B),
-        Store(rows=1, signal=1 << 20),
+        replace(OUT, signal=1 << 20),
+        replace(OUT, outer=0),
+        replace(OUT, inner=0),
+        replace(OUT, rows=0),
+        replace(OUT, d1_count=0),
+        replace(OUT, d2_count=0),
+        replace(OUT, d3_count=0),
+        replace(OUT, d2_stride=4),
+        replace(OUT, address=line(LINES) + 8, wide=1),
     ],
 )
 def test_wrong_fields_are_found(wrong):
-    assert error_of(run_tiny(FINE, wrong)) == (Error.FIELD, 1)
+    assert error_of(run_tiny(FINE, wrong, script=MORE)) == (Error.FIELD, 1)
 
 
 @pytest.mark.parametrize(
@@ -204,11 +217,18 @@ def test_wrong_fields_are_found(wrong):
         replace(FINE, lines=1024 + 1),
         LoadB(address=line(5000), lines=512 + 1),
         LoadB(address=line(5000), lines=1, index_address=line(5000), index_lines=129),
+        replace(OUT, d1_count=2, d1_stride=-line(LINES + 1)),
+        replace(OUT, c_base=2046),
+        replace(OUT, c_base=1, c_row=-1),
     ],
 )
 def test_what_is_not_in_memory_or_does_not_fit_the_half_is_found(wrong):
-    script = Script(sums_of(TINY), [(100, 1 << Sem.A_FREE)])
-    assert error_of(run_tiny(FINE, wrong, script=script)) == (Error.RANGE, 1)
+    assert error_of(run_tiny(FINE, wrong, script=MORE)) == (Error.RANGE, 1)
+
+
+def test_the_last_row_of_c_may_be_stored():
+    events = run_tiny(replace(OUT, c_base=2045), script=MORE)
+    assert len(cycles_of(events, Kind.S_ENDED)) == 1
 
 
 def test_a_half_may_be_filled():
