@@ -1,77 +1,34 @@
 """The way to memory: whose burst is next, and to whom what memory answers belongs."""
 
-from enum import IntEnum
-from typing import Any
-
-from amaranth.hdl import Array, Cat, Const, Module, Signal, Value, ValueLike
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.axi import AxiPort, axi_signature, command_layout, line_bits
+from sparsat.hw.axi import AxiPort, axi_signature, command_layout
+from sparsat.hw.burst_words import (
+    NUMBER_BITS,
+    TAG,
+    WRITERS,
+    Requester,
+    answer_layout,
+    line_layout,
+    request_layout,
+)
 from sparsat.hw.config import SATConfig
 from sparsat.hw.fifo import Queue
-from sparsat.hw.isa.instructions import Sem
 from sparsat.hw.timing import BURST
 
 OPEN = 64
 """Bursts of a kind that memory may owe an answer to, at most: more than its latency needs."""
 WRITES = 16
 """Bursts whose lines are still to be moved, at most: more than `WRITE` needs."""
-NUMBER_BITS = 24
-"""Of an instruction's number in its program."""
 TO_MEMORY = 1
 """Cycles from the beginning of a burst to its address on the channels of the ports, ..."""
 WRITE = 6
 """... or until its first line to write is taken, one more before that is on the channels, ..."""
 FROM_MEMORY = 1
 """... and from a line, or a response, on the channels to its engine."""
-
-
-class Requester(IntEnum):
-    """Who asks for bursts, in the order of their turns."""
-
-    FETCH = 0
-    LOAD_A = 1
-    LOAD_B = 2
-    STORE = 3
-    UPDATE = 4
-
-
-WRITERS = (Requester.STORE, Requester.UPDATE)
-TAG = StructLayout({"index": 1, "full": 1, "end": 1, "signal": len(Sem), "number": NUMBER_BITS})
-"""What an engine is told again with a burst's answer: lines of an `index` plane, the last burst of
-a chunk (`full`), of an instruction (`end`), what that signals, its number."""
-
-
-def request_layout(config: SATConfig) -> StructLayout:
-    """A burst: `count` lines from `line` on, within `BURST` aligned ones."""
-    return StructLayout(
-        {"line": line_bits(config), "count": range(BURST + 1), "write": 1, "tag": TAG}
-    )
-
-
-def request_bits(config: SATConfig, tag: dict[str, ValueLike], **fields: ValueLike) -> Value:
-    """A request in one value, so that Verilog drives all its bits; what is not named is 0."""
-    return _bits(request_layout(config), fields | {"tag": _bits(TAG, tag)})
-
-
-def _bits(layout: StructLayout, fields: dict[str, Any]) -> Value:
-    parts = []
-    for name, field in layout:
-        value = Value.cast(fields.get(name, 0))
-        parts.append((value | Const(0, field.width))[: field.width])
-    return Cat(parts)
-
-
-def line_layout(config: SATConfig) -> StructLayout:
-    """A line to write: its bytes, and which of them count."""
-    return StructLayout({"data": 8 * config.line_bytes, "strobe": config.line_bytes})
-
-
-def answer_layout(config: SATConfig) -> StructLayout:
-    """A line that was read, the `last` of its burst or not, with the burst's tag."""
-    return StructLayout({"data": 8 * config.line_bytes, "last": 1, "tag": TAG})
 
 
 class Bursts(wiring.Component):

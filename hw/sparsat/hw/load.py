@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.bursts import answer_layout, request_bits, request_layout
+from sparsat.hw.burst_words import answer_layout, request_bits, request_layout
 from sparsat.hw.chunks import Chunks, connect_chunks
 from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import Error, queued_layout

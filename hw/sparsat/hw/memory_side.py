@@ -5,15 +5,15 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sparsat.hw.axi import axi_signature, line_bits
-from sparsat.hw.bursts import (
+from sparsat.hw.burst_words import (
     NUMBER_BITS,
     TAG,
-    Bursts,
     Requester,
     answer_layout,
     line_layout,
     request_layout,
 )
+from sparsat.hw.bursts import Bursts
 from sparsat.hw.config import SATConfig
 from sparsat.hw.dispatch import Dispatcher
 from sparsat.hw.fetch import Fetch

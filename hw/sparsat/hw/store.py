@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.axi import line_bits
-from sparsat.hw.bursts import TAG, line_layout, request_bits, request_layout
+from sparsat.hw.burst_words import TAG, line_layout, request_bits, request_layout
 from sparsat.hw.chunks import Chunks, connect_chunks
 from sparsat.hw.config import SATConfig
 from sparsat.hw.fifo import Queue

@@ -6,7 +6,8 @@ from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.bursts import WRITE, line_layout
+from sparsat.hw.burst_words import line_layout
+from sparsat.hw.bursts import WRITE
 from sparsat.hw.config import SATConfig
 from sparsat.hw.float.pack import Narrow
 from sparsat.hw.store_walk import unit_bytes
