@@ -1,7 +1,7 @@
-"""Programs of LOADs on the hardware, with memory behind its ports: values, cycles, protocol.
+"""Programs of LOADs and STOREs on the hardware, with memory behind its ports.
 
-The memory in the harness checks the rules of AXI: what is offered stays, bursts lie within 4 KiB
-and in memory, every write has as many beats as its address says.
+Values are checked, and cycles; the memory in the harness checks the rules of AXI: what is offered
+stays, bursts lie within 4 KiB and in memory, every write has as many beats as its address says.
 """
 
 import functools
@@ -20,125 +20,148 @@ from memory_side_model import (
     error_of,
     writes_of,
 )
-from scripted_loads import (
-    LINES,
-    PROGRAM_LINES,
-    expected_writes,
-    random_gifts,
-    random_loads,
-    simulate_loads,
-    step_loads,
-)
+from sparsat.hw.axi import line_bits
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Exec, Halt, LoadA, LoadB, Sem, Store
-from sparsat.hw.load import Load
-from sparsat.hw.memory_side import MemorySide
+from sparsat.hw.isa.site import half_rows_c
+from transfers import (
+    LINES,
+    PROGRAM_LINES,
+    STORED_LINES,
+    WRITTEN_LINES,
+    expected_memory,
+    expected_writes,
+    random_gifts,
+    random_transfers,
+    simulate,
+    step,
+)
 
 TINY = preset("tiny")
-NARROW = TINY.with_(name="narrow", axi_bits=64)
+NARROW = TINY.with_(name="narrow", axi_bits=128)
 CARD = preset("vcu1525")
 CONFIGS = (TINY, NARROW, CARD)
+"""Lines of eight rows, of two, and of all ports of the card."""
+KINDS = (
+    (LoadA, Kind.A_STARTED, Kind.A_ENDED),
+    (LoadB, Kind.B_STARTED, Kind.B_ENDED),
+    (Store, Kind.S_STARTED, Kind.S_ENDED),
+)
 model = functools.cache(MemorySideModel)
+of_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 
 
-def memory_of(config: SATConfig, seed: int = 1) -> np.ndarray:
-    """[lines, line_bytes] of noise behind each line's own number."""
-    rng = np.random.default_rng(seed)
-    memory = rng.integers(0, 256, (LINES, config.line_bytes), np.uint8)
-    memory[:, :4] = np.arange(LINES, dtype="<u4").view(np.uint8).reshape(-1, 4)
+def memory_of(config: SATConfig) -> np.ndarray:
+    """[lines, line_bytes]: noise behind each line's own number, then zeros to write to."""
+    rng = np.random.default_rng(1)
+    memory = np.zeros((LINES + STORED_LINES + WRITTEN_LINES, config.line_bytes), np.uint8)
+    memory[:LINES] = rng.integers(0, 256, (LINES, config.line_bytes), np.uint8)
+    memory[:LINES, :4] = np.arange(LINES, dtype="<u4").view(np.uint8).reshape(-1, 4)
     return memory
 
 
-def random_stores(rng: random.Random, config: SATConfig, count: int) -> Script:
-    """Bursts that overlap in memory neither the program nor what is loaded: all lie in its end."""
-    stores = []
-    for _ in range(count):
+@functools.cache
+def sums_of(config: SATConfig) -> np.ndarray:
+    """Both halves of C: numbers of all sizes that FP16 knows, and beyond."""
+    rng = np.random.default_rng(2)
+    shape = (2, half_rows_c(config), config.cols)
+    sizes = 2.0 ** rng.integers(-30, 18, shape)
+    return (rng.standard_normal(shape) * sizes).astype(np.float32)
+
+
+def random_script(rng: random.Random, config: SATConfig, program) -> Script:
+    """Tokens for the program, and bursts of UPDATE in between."""
+    writes = []
+    for _ in range(rng.choice([0, 3, 20])):
         lines = rng.randint(1, 64)
-        stores.append((rng.randrange(64) * 64 + rng.randint(0, 64 - lines), lines))
-    total = sum(lines for _, lines in stores)
-    data = np.random.default_rng(rng.randrange(1 << 30))
+        writes.append((rng.randrange(64) * 64 + rng.randint(0, 64 - lines), lines))
+    total = sum(lines for _, lines in writes)
+    noise = np.random.default_rng(rng.randrange(1 << 30))
     return Script(
-        stores=[(line + LINES, count) for line, count in stores],
-        data=data.integers(0, 256, (total, config.line_bytes), np.uint8),
-        strobes=data.integers(0, 256, (total, config.line_bytes // 8), np.uint8),
+        sums=sums_of(config),
+        gifts=random_gifts(rng, program),
+        writes=[(line + LINES + STORED_LINES, count) for line, count in writes],
+        data=noise.integers(0, 256, (total, config.line_bytes), np.uint8),
+        strobes=noise.integers(0, 256, (total, config.line_bytes // 8), np.uint8),
     )
 
 
 def cases(config: SATConfig, count: int):
     for number in range(count):
         rng = random.Random(f"{config.name} {number}")
-        program = random_loads(rng, config)
-        script = random_stores(rng, config, rng.choice([0, 3, 20]))
-        yield number, program, replace(script, gifts=random_gifts(rng, program))
+        program = random_transfers(rng, config, stores=number % 3 > 0)
+        yield number, program, random_script(rng, config, program)
 
 
-def with_room(memory: np.ndarray) -> np.ndarray:
-    """Memory with lines to store to behind it."""
-    return np.concatenate([memory, np.zeros((64 * 64, memory.shape[1]), np.uint8)])
-
-
-def stored(config: SATConfig, script: Script) -> np.ndarray:
-    """The lines behind `LINES` after the script's bursts."""
-    found, at = np.zeros((64 * 64, config.line_bytes), np.uint8), 0
-    for line, count in script.stores:
+def written(config: SATConfig, script: Script) -> np.ndarray:
+    """The last `WRITTEN_LINES` lines of memory after the script's bursts."""
+    found, at = np.zeros((WRITTEN_LINES, config.line_bytes), np.uint8), 0
+    for line, count in script.writes:
         mask = np.unpackbits(script.strobes[at : at + count], axis=1, bitorder="little") == 1
-        part = found[line - LINES : line - LINES + count]
-        part[mask] = script.data[at : at + count][mask]
+        first = line - LINES - STORED_LINES
+        found[first : first + count][mask] = script.data[at : at + count][mask]
         at += count
     return found
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
-def test_lines_and_cycles_are_those_of_the_simulated_machines(config):
-    chunks = 0
+def check_values(config: SATConfig, program, script: Script, events, memory) -> None:
+    assert writes_of(events, Kind.A_WRITE) == expected_writes(config, program, LoadA)
+    assert writes_of(events, Kind.B_WRITE) == expected_writes(config, program, LoadB)
+    stored = memory[LINES : LINES + STORED_LINES]
+    assert (stored == expected_memory(config, program, script.sums)).all()
+    assert (memory[LINES + STORED_LINES :] == written(config, script)).all()
+
+
+@of_config
+def test_every_token_comes_when_the_stepped_machine_says(config):
+    given = 0
     for number, program, script in cases(config, 60):
-        memory = with_room(memory_of(config))
+        times = step(config, program, script)
+        memory = memory_of(config)
         events = model(config).run(program, memory, script)
-        times = step_loads(config, program, script)
-        assert cycles_of(events, Kind.DISPATCHED) == times.entered, number
-        assert cycles_of(events, Kind.A_STARTED) == times.a_started, number
-        assert cycles_of(events, Kind.B_STARTED) == times.b_started, number
-        assert cycles_of(events, Kind.A_FULL) == times.a_full, number
-        assert cycles_of(events, Kind.B_FULL) == times.b_full, number
+        check_values(config, program, script, events, memory)
+        assert cycles_of(events, Kind.WATCHED_0) == times.given[Sem.A_FULL], number
+        assert cycles_of(events, Kind.WATCHED_1) == times.given[Sem.B_FULL], number
         assert cycles_of(events, Kind.WRITTEN) == times.written, number
-        assert writes_of(events, Kind.A_WRITE) == expected_writes(config, program, LoadA), number
-        assert writes_of(events, Kind.B_WRITE) == expected_writes(config, program, LoadB), number
-        assert (memory[LINES:] == stored(config, script)).all(), number
-        chunks += len(times.a_full) + len(times.b_full)
-    assert chunks > 300
+        watch = (Sem.A_FULL, Sem.C_FREE)
+        events = model(config).run(program, memory_of(config), script, watch=watch)
+        free = cycles_of(events, Kind.WATCHED_1)
+        assert free == [0, 1, *times.given[Sem.C_FREE]], number
+        given += sum(len(cycles) for cycles in times.given.values())
+    assert given > 500
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+@of_config
 def test_instructions_take_what_the_simulator_says(config):
+    instructions = 0
     for number, program, script in cases(config, 60):
-        script = Script(gifts=script.gifts)
+        script = replace(script, writes=[])
         events = model(config).run(program, memory_of(config), script)
-        seen = simulate_loads(config, program, script.gifts)
+        seen = simulate(config, program, script.gifts)
         assert cycles_of(events, Kind.DISPATCHED) == seen["entered"].tolist(), number
-        for kind, start, end in (
-            (LoadA, Kind.A_STARTED, Kind.A_ENDED),
-            (LoadB, Kind.B_STARTED, Kind.B_ENDED),
-        ):
+        for kind, start, end in KINDS:
             own = [index for index, each in enumerate(program) if type(each) is kind]
-            assert cycles_of(events, start) == seen["start"][own].tolist(), number
-            assert cycles_of(events, end) == seen["end"][own].tolist(), number
+            assert cycles_of(events, start) == seen["start"][own].tolist(), (number, kind)
+            assert cycles_of(events, end) == seen["end"][own].tolist(), (number, kind)
+        instructions += len(program)
+    assert instructions > 300
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+@of_config
 @pytest.mark.parametrize("often", [0.2, 0.8])
 def test_memory_that_stalls_changes_no_values(config, often):
     for number, program, script in cases(config, 25):
-        memory = with_room(memory_of(config))
+        memory = memory_of(config)
         events = model(config).run(program, memory, script, stall=Stall(often, number))
-        assert writes_of(events, Kind.A_WRITE) == expected_writes(config, program, LoadA), number
-        assert writes_of(events, Kind.B_WRITE) == expected_writes(config, program, LoadB), number
-        assert (memory[LINES:] == stored(config, script)).all(), number
+        check_values(config, program, script, events, memory)
 
 
 def run_tiny(*program, script: Script | None = None, **options) -> np.ndarray:
-    return model(TINY).run([*program, Halt()], memory_of(TINY), script or Script(), **options)
+    return model(TINY).run(
+        [*program, Halt()], memory_of(TINY), script or Script(sums_of(TINY)), **options
+    )
 
 
 def line(number: int) -> int:
@@ -146,11 +169,16 @@ def line(number: int) -> int:
 
 
 FINE = LoadA(address=line(5000), lines=3)
+OUT = Store(address=line(LINES), rows=3)
 
 
 def test_a_program_may_lie_anywhere():
     at = PROGRAM_LINES // 2
     assert cycles_of(run_tiny(FINE, at=at), Kind.A_ENDED) == cycles_of(run_tiny(FINE), Kind.A_ENDED)
+
+
+MORE = Script(sums_of(TINY), [(100, 1 << Sem.A_FREE | 1 << Sem.C_FULL)])
+"""One token more."""
 
 
 @pytest.mark.parametrize(
@@ -166,11 +194,19 @@ def test_a_program_may_lie_anywhere():
         LoadB(address=line(5000), lines=3, index_address=1, index_lines=1),
         replace(FINE, wait=1 << Sem.STORE_TO_LOAD_B),
         LoadB(address=line(5000), lines=3, signal=1 << Sem.STORE_TO_LOAD_B),
-        Store(rows=1, signal=1 << 20),
+        replace(OUT, signal=1 << 20),
+        replace(OUT, outer=0),
+        replace(OUT, inner=0),
+        replace(OUT, rows=0),
+        replace(OUT, d1_count=0),
+        replace(OUT, d2_count=0),
+        replace(OUT, d3_count=0),
+        replace(OUT, d2_stride=4),
+        replace(OUT, address=line(LINES) + 8, wide=1),
     ],
 )
 def test_wrong_fields_are_found(wrong):
-    assert error_of(run_tiny(FINE, wrong)) == (Error.FIELD, 1)
+    assert error_of(run_tiny(FINE, wrong, script=MORE)) == (Error.FIELD, 1)
 
 
 @pytest.mark.parametrize(
@@ -181,11 +217,18 @@ def test_wrong_fields_are_found(wrong):
         replace(FINE, lines=1024 + 1),
         LoadB(address=line(5000), lines=512 + 1),
         LoadB(address=line(5000), lines=1, index_address=line(5000), index_lines=129),
+        replace(OUT, d1_count=2, d1_stride=-line(LINES + 1)),
+        replace(OUT, c_base=2046),
+        replace(OUT, c_base=1, c_row=-1),
     ],
 )
 def test_what_is_not_in_memory_or_does_not_fit_the_half_is_found(wrong):
-    script = Script(gifts=[(100, 1 << Sem.A_FREE)])
-    assert error_of(run_tiny(FINE, wrong, script=script)) == (Error.RANGE, 1)
+    assert error_of(run_tiny(FINE, wrong, script=MORE)) == (Error.RANGE, 1)
+
+
+def test_the_last_row_of_c_may_be_stored():
+    events = run_tiny(replace(OUT, c_base=2045), script=MORE)
+    assert len(cycles_of(events, Kind.S_ENDED)) == 1
 
 
 def test_a_half_may_be_filled():
@@ -199,7 +242,7 @@ def test_bits_beyond_the_last_field_and_unknown_opcodes_are_found():
     for byte, value in ((255, 1), (44, 2), (0, 7), (0, 255)):
         program = bytearray(encode_program([FINE, FINE, Halt()]))
         program[INSTRUCTION_BYTES + byte] = value
-        events = model(TINY).run(bytes(program), memory_of(TINY), Script())
+        events = model(TINY).run(bytes(program), memory_of(TINY), Script(sums_of(TINY)))
         assert error_of(events) == (Error.OPCODE, 1)
 
 
@@ -211,7 +254,7 @@ def test_a_line_that_cannot_be_read_is_an_error_of_its_instruction():
 
 def test_a_semaphore_that_overflows_is_an_error():
     gifts = [(cycle, 1 << Sem.A_FREE) for cycle in range(260)]
-    events = run_tiny(FINE, script=Script(gifts=gifts))
+    events = run_tiny(FINE, script=Script(sums_of(TINY), gifts))
     assert error_of(events)[0] is Error.SEMAPHORE
     assert events[-1]["cycle"] == 255
 
@@ -233,9 +276,4 @@ def test_instructions_of_others_wait_in_their_queues():
 )
 def test_ports_that_cannot_be_built_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        MemorySide(config=TINY.with_(**changes))
-
-
-def test_only_loads_have_this_engine():
-    with pytest.raises(ValueError, match="LOAD_A or LOAD_B"):
-        Load(config=TINY, opcode=Store.OPCODE)
+        line_bits(TINY.with_(**changes))

@@ -5,9 +5,9 @@ double sc_time_stamp() { return 0; }
 
 struct Given { uint64_t cycle, mask; };
 struct Event { uint64_t cycle, kind, value; };
-struct Stored { uint64_t line, count; };
+struct Written { uint64_t line, count; };
 
-static void set_request(uint32_t* words, const Stored& burst) {
+static void set_request(uint32_t* words, const Written& burst) {
     const unsigned __int128 bits = burst.line | (unsigned __int128)(burst.count | 128) << LINE_BITS;
     for (int w = 0; w < 3; ++w) words[w] = bits >> 32 * w;
 }
@@ -15,14 +15,15 @@ static void set_request(uint32_t* words, const Stored& burst) {
 static std::string fault;
 extern "C" const char* what_failed() { return fault.c_str(); }
 
-enum { DISPATCHED, A_STARTED, B_STARTED, A_ENDED, B_ENDED, A_FULL, B_FULL, A_WRITE, B_WRITE,
-       WRITTEN, FAILED };
-const uint32_t A_FULL_BIT = 1, B_FULL_BIT = 4;
+enum { DISPATCHED, A_STARTED, B_STARTED, A_ENDED, B_ENDED, S_STARTED, S_ENDED,
+       WATCHED_0, WATCHED_1, A_WRITE, B_WRITE, WRITTEN, FAILED };
+const uint32_t UPDATES = 1 << 4;
 
 // Returns the number of events, or -1 and `what_failed`.
 extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64_t instructions,
-                       const Given* given, uint64_t gifts, const Stored* stored, uint64_t stores,
-                       const uint8_t* to_write, const uint8_t* strobes, uint64_t delay,
+                       const Given* given, uint64_t gifts, const Written* writes, uint64_t write_count,
+                       const uint8_t* to_write, const uint8_t* strobes, const uint32_t* sums,
+                       const uint32_t* watch, uint64_t read_delay, uint64_t write_delay,
                        uint32_t seed, uint32_t stall, uint64_t failing,
                        Event* events, uint64_t room, uint64_t limit) {
     const auto context = std::make_unique<VerilatedContext>();
@@ -34,7 +35,7 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
         seed = seed * 1664525u + 1013904223u;
         return (seed >> 16 & 255) < stall;
     };
-    uint64_t count = 0, gift = 0, store = 0, moved = 0, written = 0, cycle = 0;
+    uint64_t count = 0, gift = 0, update = 0, moved = 0, written = 0, cycle = 0;
     const auto log = [&](uint64_t kind, uint64_t value) {
         need(count < room, "too many events", cycle);
         events[count++] = {cycle, kind, value};
@@ -45,7 +46,7 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
     std::vector<char> r_offered(PORTS, 0), b_offered(PORTS, 0);
     bool line_offered = false;
     uint64_t to_move = 0;
-    for (uint64_t s = 0; s < stores; ++s) to_move += stored[s].count;
+    for (uint64_t s = 0; s < write_count; ++s) to_move += writes[s].count;
     try {
         top->rst = 1; clock(); top->rst = 0;
         top->program = program;
@@ -55,8 +56,8 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
             uint32_t mask = 0;
             for (; gift < gifts && given[gift].cycle == cycle; ++gift) mask |= given[gift].mask;
             top->tokens_exec___05Fgive = mask;
-            top->tokens_exec___05Fwait = A_FULL_BIT;
-            top->tokens_exec___05Ftake = B_FULL_BIT;
+            top->tokens_exec___05Fwait = watch[0];
+            top->tokens_exec___05Ftake = watch[1];
             for (unsigned p = 0; p < PORTS; ++p) {
                 Port& port = ports[p];
                 *ar_ready[p] = !stalls();
@@ -74,12 +75,12 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
                 }
                 *b_payload[p] = 0;
             }
-            top->request_store___05Fvalid = store < stores;
-            if (store < stores) set_request(&top->request_store___05Fpayload[0], stored[store]);
-            top->write_store___05Fvalid = moved < to_move && (line_offered || !stalls());
-            line_offered = top->write_store___05Fvalid;
+            top->request_update___05Fvalid = update < write_count;
+            if (update < write_count) set_request(&top->request_update___05Fpayload[0], writes[update]);
+            top->write_update___05Fvalid = moved < to_move && (line_offered || !stalls());
+            line_offered = top->write_update___05Fvalid;
             if (line_offered) {
-                auto* line = &top->write_store___05Fpayload[0];
+                auto* line = &top->write_update___05Fpayload[0];
                 std::memcpy(line, to_write + moved * LINE, LINE);
                 std::memcpy(line + LINE / 4, strobes + moved * LINE / 8, LINE / 8);
             }
@@ -98,22 +99,24 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
                     uint64_t strobe = 0;
                     std::memcpy(&strobe, beat + BEAT, BEAT / 8);
                     const bool last = beat[BEAT + BEAT / 8] & 1;
-                    port.write_beat(beat, strobe, last, cycle + delay, cycle);
+                    port.write_beat(beat, strobe, last, cycle + write_delay, cycle);
                 }
                 if (*ar_valid[p] && *ar_ready[p])
-                    port.reads.push_back(port.accept(ar, cycle + delay, cycle));
+                    port.reads.push_back(port.accept(ar, cycle + read_delay, cycle));
                 if (*aw_valid[p] && *aw_ready[p])
                     port.writes.push_back(port.accept(aw, 0, cycle));
             }
-            if (store < stores && top->request_store___05Fready) ++store;
-            if (line_offered && top->write_store___05Fready) { ++moved; line_offered = false; }
+            if (update < write_count && top->request_update___05Fready) ++update;
+            if (line_offered && top->write_update___05Fready) { ++moved; line_offered = false; }
             if (top->dispatched) log(DISPATCHED, 0);
             if (top->load_a_started) log(A_STARTED, 0);
             if (top->load_b_started) log(B_STARTED, 0);
             if (top->load_a_ended) log(A_ENDED, 0);
             if (top->load_b_ended) log(B_ENDED, 0);
-            if (top->tokens_exec___05Fwaited) log(A_FULL, 0);
-            if (top->tokens_exec___05Ftaken) log(B_FULL, 0);
+            if (top->store_started) log(S_STARTED, 0);
+            if (top->store_ended) log(S_ENDED, 0);
+            if (top->tokens_exec___05Fwaited) log(WATCHED_0, 0);
+            if (top->tokens_exec___05Ftaken) log(WATCHED_1, 0);
             // A line begins with its number: which one is written where.
             uint32_t number = top->line[0];
             const auto wrote = [&](uint64_t kind, uint64_t half, uint64_t index, uint64_t line) {
@@ -124,10 +127,13 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
             if (top->load_a_valid) wrote(A_WRITE, top->load_a_half, 0, top->load_a_line);
             if (top->load_b_valid)
                 wrote(B_WRITE, top->load_b_half, top->load_b_index, top->load_b_line);
-            if (top->written) { log(WRITTEN, top->written); ++written; }
+            if (top->written & UPDATES) { log(WRITTEN, 0); ++written; }
             if (top->error) { log(FAILED, uint64_t(top->error) << 32 | top->error_number); break; }
-            if (top->done && written == stores && gift == gifts) break;
+            if (top->done && written == write_count && gift == gifts) break;
+            const uint32_t* row = sums + (top->store_half * C_ROWS + top->store_row) * COLS;
+            const bool reads = top->store_valid;
             clock();
+            if (reads) std::memcpy(&top->store_values[0], row, 4 * COLS);
         }
         need(cycle < limit, "not done", cycle);
     } catch (const Fault& found) {

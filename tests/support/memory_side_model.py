@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from sparsat.hw.axi import line_bits
-from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY
+from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY, WRITE
 from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
-from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
+from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction, Sem
+from sparsat.hw.isa.site import half_rows_c
 from sparsat.hw.memory_side import MemorySide
 from sparsat.hw.tools.verilator import build_library
 from sparsat.hw.tools.verilog import to_verilog
@@ -22,7 +23,8 @@ HERE = Path(__file__).parent
 EVENT = np.dtype([("cycle", np.uint64), ("kind", np.uint64), ("value", np.uint64)])
 EVENTS = 1 << 18
 NEVER = (1 << 64) - 1
-DELAY = LATENCY - TO_MEMORY - FROM_MEMORY
+READ_DELAY = LATENCY - TO_MEMORY - FROM_MEMORY
+WRITE_DELAY = LATENCY - WRITE - FROM_MEMORY
 """Cycles from an address on its channel to its first beat, and from a burst's last beat to its
 response: with the machine's own, `LATENCY` from the end of the service to the cycle in which the
 last line is in its scratchpad, or the engine told."""
@@ -36,12 +38,14 @@ class Kind(IntEnum):
     B_STARTED = 2
     A_ENDED = 3
     B_ENDED = 4
-    A_FULL = 5
-    B_FULL = 6
-    A_WRITE = 7
-    B_WRITE = 8
-    WRITTEN = 9
-    FAILED = 10
+    S_STARTED = 5
+    S_ENDED = 6
+    WATCHED_0 = 7
+    WATCHED_1 = 8
+    A_WRITE = 9
+    B_WRITE = 10
+    WRITTEN = 11
+    FAILED = 12
 
 
 @dataclass
@@ -58,11 +62,13 @@ def _nothing() -> np.ndarray:
 
 @dataclass
 class Script:
-    """What the engines outside do: semaphores of `exec` by cycle, bursts (line, count) that STORE
-    writes, with the bytes of all their lines and a bit for each that counts."""
+    """What the engines outside do: semaphores that EXEC gives, by cycle, bursts (line, count) that
+    UPDATE writes, with the bytes of all their lines and a bit for each that counts; the `sums` in
+    C, [2, rows, cols] float32."""
 
+    sums: np.ndarray
     gifts: list[tuple[int, int]] = field(default_factory=list)
-    stores: list[tuple[int, int]] = field(default_factory=list)
+    writes: list[tuple[int, int]] = field(default_factory=list)
     data: np.ndarray = field(default_factory=_nothing)
     strobes: np.ndarray = field(default_factory=_nothing)
 
@@ -84,18 +90,20 @@ class MemorySideModel:
         stall: Stall | None = None,
         at: int = 0,
         failing: int = NEVER,
+        watch: tuple[Sem, Sem] = (Sem.A_FULL, Sem.B_FULL),
         limit: int = 400_000,
     ) -> np.ndarray:
         """Events of a run of a program, written to `memory` [lines, line_bytes] from line `at` on.
 
-        Without stalls memory is the simulator's `fixed`. Reading line `failing` fails. RuntimeError
-        where the protocol is broken or the program does not end within `limit` cycles.
+        Without stalls memory is the simulator's `fixed`. Reading line `failing` fails. EXEC takes
+        what it is to `watch` when that is there. RuntimeError where the protocol is broken or the
+        program does not end within `limit` cycles.
         """
         code = program if isinstance(program, bytes) else encode_program(program)
         words = np.frombuffer(code, np.uint8)
         memory.reshape(-1)[at * self.config.line_bytes :][: len(words)] = words
         gifts = np.array([*script.gifts, (NEVER, 0)], np.uint64)
-        stores = np.array([*script.stores, (0, 0)], np.uint64)
+        writes = np.array([*script.writes, (0, 0)], np.uint64)
         events = np.zeros(EVENTS, EVENT)
         stall = stall or Stall()
         count = self._run(
@@ -103,11 +111,13 @@ class MemorySideModel:
             *_numbers(len(memory), at, len(code) // INSTRUCTION_BYTES),
             _at(gifts),
             *_numbers(len(script.gifts)),
-            _at(stores),
-            *_numbers(len(script.stores)),
+            _at(writes),
+            *_numbers(len(script.writes)),
             _at(script.data),
             _at(script.strobes),
-            *_numbers(DELAY),
+            _at(script.sums),
+            _at(np.array([1 << sem for sem in watch], np.uint32)),
+            *_numbers(READ_DELAY, WRITE_DELAY),
             ctypes.c_uint32(stall.seed),
             ctypes.c_uint32(int(256 * stall.often)),
             *_numbers(failing),
@@ -159,6 +169,8 @@ def _harness(config: SATConfig) -> str:
         "BEAT": config.axi_bits // 8,
         "LINE": config.line_bytes,
         "LINE_BITS": line_bits(config),
+        "C_ROWS": half_rows_c(config),
+        "COLS": config.cols,
     }
     head = ["#include <array>", "#include <memory>", '#include "Vtop.h"']
     lines = [f"const unsigned {name} = {value};" for name, value in constants.items()]

@@ -1,72 +1,34 @@
 """The way to memory: whose burst is next, and to whom what memory answers belongs."""
 
-from enum import IntEnum
-from typing import Any
-
-from amaranth.hdl import Array, Cat, Const, Module, Signal, Value, ValueLike
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.axi import AxiPort, axi_signature, command_layout, line_bits
+from sparsat.hw.axi import AxiPort, axi_signature, command_layout
+from sparsat.hw.burst_words import (
+    NUMBER_BITS,
+    TAG,
+    WRITERS,
+    Requester,
+    answer_layout,
+    line_layout,
+    request_layout,
+)
 from sparsat.hw.config import SATConfig
 from sparsat.hw.fifo import Queue
 from sparsat.hw.timing import BURST
 
 OPEN = 64
 """Bursts of a kind that memory may owe an answer to, at most: more than its latency needs."""
-NUMBER_BITS = 24
-"""Of an instruction's number in its program."""
+WRITES = 16
+"""Bursts whose lines are still to be moved, at most: more than `WRITE` needs."""
 TO_MEMORY = 1
 """Cycles from the beginning of a burst to its address on the channels of the ports, ..."""
+WRITE = 6
+"""... or until its first line to write is taken, one more before that is on the channels, ..."""
 FROM_MEMORY = 1
 """... and from a line, or a response, on the channels to its engine."""
-
-
-class Requester(IntEnum):
-    """Who asks for bursts, in the order of their turns."""
-
-    FETCH = 0
-    LOAD_A = 1
-    LOAD_B = 2
-    STORE = 3
-    UPDATE = 4
-
-
-WRITERS = (Requester.STORE, Requester.UPDATE)
-TAG = StructLayout({"index": 1, "full": 1, "end": 1, "number": NUMBER_BITS})
-"""What an engine is told again with a burst's answer. LOAD: lines of an `index` plane, the last
-burst of a chunk, of an instruction. STORE: only the last. All: the instruction's number."""
-
-
-def request_layout(config: SATConfig) -> StructLayout:
-    """A burst: `count` lines from `line` on, within `BURST` aligned ones."""
-    return StructLayout(
-        {"line": line_bits(config), "count": range(BURST + 1), "write": 1, "tag": TAG}
-    )
-
-
-def request_bits(config: SATConfig, tag: dict[str, ValueLike], **fields: ValueLike) -> Value:
-    """A request in one value, so that Verilog drives all its bits; what is not named is 0."""
-    return _bits(request_layout(config), fields | {"tag": _bits(TAG, tag)})
-
-
-def _bits(layout: StructLayout, fields: dict[str, Any]) -> Value:
-    parts = []
-    for name, field in layout:
-        value = Value.cast(fields.get(name, 0))
-        parts.append((value | Const(0, field.width))[: field.width])
-    return Cat(parts)
-
-
-def line_layout(config: SATConfig) -> StructLayout:
-    """A line to write: its bytes, and which of them count."""
-    return StructLayout({"data": 8 * config.line_bytes, "strobe": config.line_bytes})
-
-
-def answer_layout(config: SATConfig) -> StructLayout:
-    """A line that was read, the `last` of its burst or not, with the burst's tag."""
-    return StructLayout({"data": 8 * config.line_bytes, "last": 1, "tag": TAG})
 
 
 class Bursts(wiring.Component):
@@ -74,7 +36,7 @@ class Bursts(wiring.Component):
 
     One burst at a time uses memory, a line per cycle. In the cycle in which it is free, the next
     requester in turn, after the one served last, has its burst begun: its request is ready. Reads
-    are answered in order, and so are writes. While memory does not accept addresses, beats or
+    are answered in order, and so are writes. While memory does not accept addresses or beats, or
     `OPEN` bursts lack their answers, no burst begins.
 
     Parameters
@@ -87,7 +49,7 @@ class Bursts(wiring.Component):
         Begin no more bursts.
     request_<requester> : In(stream of request_layout)
     write_<writer> : In(stream of line_layout)
-        The lines of its bursts to write, in order. The first one is taken in the cycle after the
+        The lines of its bursts to write, in order. The first one is taken `WRITE` cycles after the
         burst has begun, at the earliest, then one per cycle.
     line_valid : Out(5), line : Out(answer_layout)
         A line for a `Requester`, which must take it.
@@ -128,9 +90,12 @@ class Bursts(wiring.Component):
             axi = self._axi(number)
             for channel in ("ar", "aw", "w"):
                 wiring.connect(m, getattr(port, channel), wiring.flipped(getattr(axi, channel)))
+        write = StructLayout({"requester": Requester, "count": range(BURST + 1)})
+        m.submodules.writes = writes = Queue(shape=write, depth=WRITES)
         room = Signal()
         m.d.comb += room.eq(
-            readers.i.ready & writers.i.ready & Cat(p.command.ready for p in ports).all()
+            Cat(queue.i.ready for queue in (readers, writers, writes)).all()
+            & Cat(port.command.ready for port in ports).all()
         )
         begun, chosen, request = self._begin(m, room)
         for queue, kind in ((readers, ~request.write), (writers, request.write)):
@@ -139,11 +104,16 @@ class Bursts(wiring.Component):
                 queue.i.payload.requester.eq(chosen),
                 queue.i.payload.tag.eq(request.tag),
             ]
+        m.d.comb += [
+            writes.i.valid.eq(begun & request.write),
+            writes.i.payload.requester.eq(chosen),
+            writes.i.payload.count.eq(request.count),
+        ]
         for port in ports:
             m.d.comb += port.command.valid.eq(begun)
             for name in command_layout(self.config).members:
                 m.d.comb += port.command.payload[name].eq(request[name])
-        self._write(m, ports, begun, chosen, request)
+        self._write(m, ports, writes)
         self._answer(m, readers, writers)
         return m
 
@@ -153,7 +123,7 @@ class Bursts(wiring.Component):
     def _begin(self, m, room):
         """Whether a burst begins in this cycle, whose, and which."""
         requests = [getattr(self, f"request_{each.name.lower()}") for each in Requester]
-        self._free = Signal(init=1)
+        left = Signal(range(BURST))
         turn, chosen = Signal(Requester, init=max(Requester)), Signal(Requester)
         begun, request = Signal(), Signal(request_layout(self.config))
         with m.Switch(turn):
@@ -164,38 +134,43 @@ class Bursts(wiring.Component):
                         with m.If(requests[each].valid):
                             m.d.comb += chosen.eq(each)
         m.d.comb += [
-            begun.eq(Cat(each.valid for each in requests).any() & room & self._free & ~self.stop),
+            begun.eq(Cat(each.valid for each in requests).any() & room & (left == 0) & ~self.stop),
             request.eq(Array(each.payload for each in requests)[chosen]),
         ]
         for each in Requester:
             m.d.comb += requests[each].ready.eq(begun & (chosen == each))
-        left = Signal(range(BURST))
         with m.If(left != 0):
             m.d.sync += left.eq(left - 1)
         with m.If(begun):
             m.d.sync += [turn.eq(chosen), left.eq(request.count - 1)]
-        self._served = left == 0
         return begun, chosen, request
 
-    def _write(self, m, ports, begun, chosen, request):
-        """Move the lines of the burst to write; none begins before the last of them has moved."""
-        left, owner = Signal(range(BURST + 1)), Signal(Requester)
-        lines = Array(getattr(self, f"write_{each.name.lower()}") for each in WRITERS)
-        moves = Signal()
+    def _write(self, m, ports, writes):
+        """Move the lines of the bursts in `writes`, as late as `WRITE` asks for."""
+        begun, delayed = writes.i.valid & writes.i.ready, Signal(WRITE - 2)
+        due, pop = Signal(range(WRITES + 1)), Signal()
+        left, owner, moves = Signal(range(BURST + 1)), Signal(Requester), Signal()
         ready = Cat(port.beat.ready for port in ports).all()
-        for each, line in zip(WRITERS, lines, strict=True):
-            with m.If((left != 0) & (owner == each) & ready):
-                m.d.comb += [line.ready.eq(1), moves.eq(line.valid)]
+        m.d.sync += [delayed.eq(Cat(begun, delayed)), due.eq(due + delayed[-1] - pop)]
+        m.d.comb += [
+            pop.eq((due != 0) & ((left == 0) | ((left == 1) & moves))),
+            writes.o.ready.eq(pop),
+        ]
+        for each in WRITERS:
+            line = getattr(self, f"write_{each.name.lower()}")
             with m.If(owner == each):
+                m.d.comb += [
+                    line.ready.eq((left != 0) & ready),
+                    moves.eq(line.valid & line.ready),
+                ]
                 for number, port in enumerate(ports):
                     m.d.comb += self._part(port.beat.payload, line.payload, number)
         for port in ports:
             m.d.comb += [port.beat.valid.eq(moves), port.beat.payload.last.eq(left == 1)]
         with m.If(moves):
             m.d.sync += left.eq(left - 1)
-        with m.If(begun & request.write):
-            m.d.sync += [left.eq(request.count), owner.eq(chosen)]
-        m.d.comb += self._free.eq(self._served & ((left == 0) | ((left == 1) & moves)))
+        with m.If(pop):
+            m.d.sync += [left.eq(writes.o.payload.count), owner.eq(writes.o.payload.requester)]
 
     def _part(self, beat, line, number):
         """A port's part of a line."""

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.bursts import NUMBER_BITS
+from sparsat.hw.burst_words import NUMBER_BITS
 from sparsat.hw.fetch import INSTRUCTION_BITS
 from sparsat.hw.instruction import Error, fields_layout, queued_layout
 from sparsat.hw.isa.encoding import OPCODE_BITS

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.axi import line_bits
-from sparsat.hw.bursts import NUMBER_BITS, answer_layout, request_bits, request_layout
+from sparsat.hw.burst_words import NUMBER_BITS, answer_layout, request_bits, request_layout
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES
 from sparsat.hw.timing import BURST, DISPATCH, FETCH_BURSTS

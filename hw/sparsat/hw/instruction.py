@@ -5,7 +5,7 @@ from enum import IntEnum
 from amaranth.hdl import Shape
 from amaranth.lib.data import StructLayout
 
-from sparsat.hw.bursts import NUMBER_BITS
+from sparsat.hw.burst_words import NUMBER_BITS
 from sparsat.hw.isa.encoding import OPCODE_BITS, PLACES
 from sparsat.hw.isa.instructions import Opcode
 
