@@ -26,6 +26,7 @@ from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Exec, Halt, LoadA, LoadB, Sem, Store
 from sparsat.hw.isa.site import half_rows_c
+from sparsat.hw.tools.verilator import lint
 from transfers import (
     LINES,
     PROGRAM_LINES,
@@ -112,6 +113,12 @@ def check_values(config: SATConfig, program, script: Script, events, memory) -> 
     stored = memory[LINES : LINES + STORED_LINES]
     assert (stored == expected_memory(config, program, script.sums)).all()
     assert (memory[LINES + STORED_LINES :] == written(config, script)).all()
+
+
+@of_config
+def test_the_verilog_is_clean(config, tmp_path):
+    (tmp_path / "memory_side.v").write_text(model(config).verilog)
+    lint([tmp_path / "memory_side.v"], "memory_side")
 
 
 @of_config

@@ -76,8 +76,9 @@ class Script:
 class MemorySideModel:
     def __init__(self, config: SATConfig):
         self.config = config
-        verilog = to_verilog(MemorySide(config=config), "memory_side")
-        library = ctypes.CDLL(str(build_library(verilog, "memory_side", _harness(config))))
+        self.verilog = to_verilog(MemorySide(config=config), "memory_side")
+        path = build_library(self.verilog, "memory_side", _harness(config))
+        library = ctypes.CDLL(str(path))
         self._run, self._failed = library.run, library.what_failed
         self._run.restype, self._failed.restype = ctypes.c_int64, ctypes.c_char_p
 
