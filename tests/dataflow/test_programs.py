@@ -108,6 +108,15 @@ def test_groups_of_two_let_a_stems_gradient_fill_the_array():
     assert (mapping.n, mapping.m, mapping.is_) == (2, 2, 5)
 
 
+def test_a_reduction_over_an_odd_number_of_channels_is_cut():
+    """As of a language model's head, whose outputs are the words it knows."""
+    step = conv_step(Conv(3, 1, 1, 16, 1, 1, 1001), head=True)
+    assert differences(CONFIGS["narrow"], step) == []
+    backward = schedule_step(CONFIGS["narrow"], step, SCHEDULES["optimal"], None).plans[1].plan
+    assert isinstance(backward, SpreadPlan)
+    assert backward.parts > 1
+
+
 @pytest.mark.parametrize("field", ["a_scratch_kib", "b_scratch_kib", "c_scratch_kib"])
 def test_a_layer_that_does_not_fit_is_named(field):
     config = preset("tiny").with_(**{field: 1})

@@ -160,12 +160,15 @@ def nests(
 
 
 def _tokens(config: SATConfig, conv: Conv, images: int) -> Conv:
-    """Rows of a linear layer as pixels of the images they belong to."""
+    """Rows of a linear layer as pixels of the images they belong to.
+
+    Image rows of as few pixels as fill whole lines, so that slabs can be small.
+    """
     if conv.h * conv.w > 1 or conv.n % images or conv.n == images:
         return conv
     tokens = conv.n // images
-    whole = padded(conv.ci, config.block) * 2 % config.line_bytes == 0
-    h, w = (tokens, 1) if whole else (1, tokens)
+    w = config.line_bytes // gcd(padded(conv.ci, config.block) * 2, config.line_bytes)
+    h, w = (1, tokens) if tokens % w else (tokens // w, w)
     return replace(conv, n=images, h=h, w=w, oh=h, ow=w)
 
 

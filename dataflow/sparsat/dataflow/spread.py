@@ -519,8 +519,11 @@ def candidates(
     halves: Halves, phases: tuple[Spread, ...], mapping: Mapping, prune: bool
 ) -> Iterator[SpreadPlan]:
     """Plans that fit, coarse slabs first."""
-    nest = phases[0]
-    fit = _widest(halves, nest, mapping, prune)
+    fit = _widest(halves, phases[0], mapping, prune)
+    if fit is None and phases[0].weights:  # padding of channels makes for equal parts
+        block = phases[0].a.config.block
+        phases = tuple(replace(nest, channels=padded(nest.channels, block)) for nest in phases)
+        fit = _widest(halves, phases[0], mapping, prune)
     if fit is None:
         return
     width, parts = fit
