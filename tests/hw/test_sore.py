@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from blocks import simulate
 from sparsat.algo.golden import DTYPES
 from sparsat.algo.patterns import NMPattern
+from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.formats import BF16, FP16, FloatFormat
 from sparsat.hw.resources import estimate
@@ -53,7 +54,9 @@ def run(config: SATConfig, patterns: list[NMPattern], seed: int, stalls: tuple[f
     for pattern in patterns:
         rows = groups_of_bits(rng, config.fmt, (pattern.m, config.cols))
         for word in rows.reshape(-1, lanes).tolist():
-            sent.append({"values": join(word, 16), "n": pattern.n_keep, "log_m": log_m(pattern)})
+            sent.append(
+                {"values": join(word, 16), "n": pattern.n_keep, "log_m": log_m_of(pattern.m)}
+            )
         kept = [x.reshape(-1, lanes).tolist() for x in packed(rows, pattern, config.fmt)]
         widths = (16, config.index_bits)
         expected += [tuple(map(join, pair, widths)) for pair in zip(*kept, strict=True)]
@@ -65,10 +68,6 @@ def run(config: SATConfig, patterns: list[NMPattern], seed: int, stalls: tuple[f
         get(dut.o, len(expected), ends[1], stalls[1], got),
     )
     assert [(word["values"], word["indices"]) for word in got] == expected
-
-
-def log_m(pattern: NMPattern) -> int:
-    return pattern.m.bit_length() - 3
 
 
 CONFIGS = {
@@ -125,7 +124,7 @@ def clock(harness: VectorHarness, rows: np.ndarray, pattern: NMPattern, valid: n
     """The harness' outputs, one row offered in each cycle that is `valid`, 64 cycles at the end."""
     values = np.zeros(len(valid) + 64, np.uint64)
     values[np.flatnonzero(valid)] = rows.reshape(-1, TINY.cols).view(np.uint64)[:, 0]
-    of_all = {"n": pattern.n_keep, "log_m": log_m(pattern)}
+    of_all = {"n": pattern.n_keep, "log_m": log_m_of(pattern.m)}
     fixed = {name: np.full(len(values), number, np.uint8) for name, number in of_all.items()}
     return harness.run(valid=np.append(valid, np.zeros(64, bool)), values=values, **fixed)
 

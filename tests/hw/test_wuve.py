@@ -11,6 +11,7 @@ from blocks import simulate
 from machine_layout import Image
 from sparsat.algo.golden import to_operand
 from sparsat.algo.patterns import NMPattern
+from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import preset
 from sparsat.hw.float import oracle32, stimulus32
 from sparsat.hw.float.probes import UpdateOf
@@ -36,9 +37,15 @@ def machines_update(vectors: Vectors, factors: dict[str, int]) -> tuple[np.ndarr
     at = {name: image.put(x.view(np.uint8)) for name, x in zip(names, words, strict=True)}
     copies = ("forward", "backward", "forward_index", "backward_index")
     at |= {name: image.room(size) for name in copies}
-    shape = {"n": PATTERN.n_keep, "log_m": 1, "taps": TAPS, "in_blocks": 1, "out_blocks": 1}
+    shape = {
+        "n": PATTERN.n_keep,
+        "log_m": log_m_of(PATTERN.m),
+        "taps": TAPS,
+        "in_blocks": 1,
+        "out_blocks": 1,
+    }
     memory = image.memory()
-    run(SQUARE, [Update(**at, **shape, **factors, copies=1), Halt()], memory)
+    run(SQUARE, [Update(**at, **kept, **shape, **factors, copies=1), Halt()], memory)
     planes = (memory[at[name] :][:size].view(np.uint32) for name in ("master", "momentum"))
     return next(planes), next(planes)
 

@@ -10,7 +10,7 @@ from sparsat.hw.sore_lane import SORELane, columns_per_lane, lane_control
 
 
 def dense_word(config: SATConfig) -> StructLayout:
-    """Values of a row before pruning, the lowest column lowest; keep `n` of 4 << `log_m`."""
+    """Values of a row before pruning, the lowest column lowest; keep `n` of 2 << `log_m`."""
     bits = config.fmt.width * config.sore_lanes
     return StructLayout({"values": bits, "n": config.m_max.bit_length(), "log_m": 2})
 
@@ -94,7 +94,7 @@ class SORE(wiring.Component):
         )
         size, row_ends = Signal(range(17)), Signal()
         m.d.comb += [
-            size.eq(4 << word["log_m"]),
+            size.eq(2 << word["log_m"]),
             row_ends.eq(column == self._columns - 1),
             tag.valid.eq(self.i.valid),
             tag.position.eq(position),
