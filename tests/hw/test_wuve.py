@@ -45,7 +45,7 @@ def machines_update(vectors: Vectors, factors: dict[str, int]) -> tuple[np.ndarr
         "out_blocks": 1,
     }
     memory = image.memory()
-    run(SQUARE, [Update(**at, **kept, **shape, **factors, copies=1), Halt()], memory)
+    run(SQUARE, [Update(**at, **shape, **factors, copies=1), Halt()], memory)
     planes = (memory[at[name] :][:size].view(np.uint32) for name in ("master", "momentum"))
     return next(planes), next(planes)
 
