@@ -91,7 +91,7 @@ def test_times_by_hand():
     """Fetching 20 lines takes 20 + 60 cycles, the fourth line arrives after 64."""
     seen = run(TINY, one_gemm()).instructions
     assert seen["entered"].tolist() == [68, 72, 76, 80, 84]
-    assert seen["start"].tolist() == [69, 73, 76 + 1 + 8, 81, 84]
+    assert seen["start"].tolist() == [69, 73, 76 + 1 + DECODE, 81, 84]
     # LOAD_A asks in cycle 73, LOAD_B in 77: 64 lines of A go before its 2, then latency.
     assert seen["end"][1] == 73 + 64 + 2 + 60
     assert seen["busy"][2] == 4 * 400 * 4 * 8

@@ -9,7 +9,7 @@ from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.isa.instructions import Advance, Exec, Sem
 from sparsat.hw.timing import START, array_tail, sums_return
 
-DECODE, FEED, FEED_AHEAD, RELEASE = 8, 12, 3, 4
+DECODE, FEED, FEED_AHEAD, RELEASE = 32, 16, 3, 4
 
 
 @dataclass
@@ -62,6 +62,7 @@ class Execution:
                 wanted = slots if last else max(slots - FEED_AHEAD, 1)
                 while chunk.issued < before_last_pass + wanted:
                     yield
+                yield from m.until(m.now + 1)
 
     def array(self) -> Steps:
         """Takes operations, one after another."""
@@ -78,7 +79,7 @@ class Execution:
         op = operation_of(x, chunk.resumed or number > 0)
         period, tail = op.period(m.config), array_tail(m.config, op)
         drain = (m.config.rows + op.resume) * op.interleave
-        taken = max(self.idle, 0 if number else chunk.tokens)
+        taken = max(self.idle, 0 if number else chunk.tokens + 1)
         yield from m.until(taken + START + (1 + drain if op.resume and not x.ws else 0))
         begins: list[int] = []  # first slots of tiles
         issued = -period
@@ -97,7 +98,7 @@ class Execution:
                     issued = m.now
                     chunk.issued += 1
             if not x.ws:
-                self.release(chunk, issued + op.load_b + m.config.cols + RELEASE)
+                self.release(chunk, issued + op.load_b + max(m.config.rows, m.config.cols) + RELEASE)
             if chunk.ends_operation(returning=sums_return(m.config, op)):
                 break
             before = chunk

@@ -21,13 +21,13 @@ from sparsat.hw.config import SATConfig
 
 BURST = 64
 """Lines that an engine moves at most before it is the next one's turn."""
-FEED = 12
+FEED = 16
 """From a feeder's last word of a chunk's first slot to the issue of that slot."""
 FEED_AHEAD = 3
 """Slots that a feeder works ahead of the array."""
 RELEASE = 4
 """From the last read of a chunk's operands to giving back its halves of A and B."""
-DECODE = 8
+DECODE = 32
 """From the last slot of an EXEC to decoding the next one."""
 SETUP = 4
 """From taking a LOAD's token to asking for its first burst."""
@@ -154,9 +154,10 @@ def sums_return(config: SATConfig, op: ArrayOp) -> bool:
 def array_release(config: SATConfig, op: ArrayOp) -> int:
     """Cycles from the issue of a chunk's last slot until its halves of A and B are given back.
 
-    The last column reads the last value of B `cols` cycles after the first one.
+    The last column reads the last value of B `cols` cycles after the first one, the last row its
+    values of A `rows` cycles.
     """
-    return op.load_b + config.cols + RELEASE
+    return op.load_b + max(config.rows, config.cols) + RELEASE
 
 
 def array_cycles(config: SATConfig, op: ArrayOp) -> int:

@@ -70,7 +70,7 @@ def exec_chunk(m):
             give(m, chunk[0] + x.tail, C_FULL)
     else:
         _charge(place.spent, eng.cause, now - max(eng.at, place.idle))
-        chunk = first_chunk(pace, max(now, place.idle), ready)
+        chunk = first_chunk(pace, max(now + 1, place.idle), ready)
     place.pending_c = _ends(x.c_advance, place.i, x.inner, last, x.c_keep)
     may_go_on = x.resumed_goes_on and not place.pending_c if resumed else x.fresh_goes_on
     place.goes_on = may_go_on and not last
@@ -89,9 +89,9 @@ def exec_chunk(m):
         give(m, place.idle, C_FULL)
     if last:
         finish(m, EXEC, place.idle, eng.signal, eng.instruction)
-        go_on(eng, EMPTY, last_slot)
+        go_on(eng, EMPTY, last_slot + 1)
         return
-    go_on(eng, CHUNK, issue(pace, chunk, max(x.slots - 1 - FEED_AHEAD, 0)))
+    go_on(eng, CHUNK, issue(pace, chunk, max(x.slots - 1 - FEED_AHEAD, 0)) + 1)
     place.i += 1
     if place.i == x.inner:
         place.i = 0
