@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+import sparsat.hw.tools.verilator
+
 from sparsat.hw.axi import line_bits
 from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY, WRITE
 from sparsat.hw.config import SATConfig
@@ -20,6 +22,7 @@ from sparsat.hw.tools.verilog import to_verilog
 from sparsat.sim.memory import LATENCY
 
 HERE = Path(__file__).parent
+AXI_MEMORY = Path(sparsat.hw.tools.verilator.__file__).parent / "cpp" / "axi_memory.h"
 EVENT = np.dtype([("cycle", np.uint64), ("kind", np.uint64), ("value", np.uint64)])
 EVENTS = 1 << 18
 NEVER = (1 << 64) - 1
@@ -179,7 +182,7 @@ def _harness(config: SATConfig) -> str:
     return "\n".join(
         [
             *head,
-            (HERE / "axi_memory.h").read_text(),
+            AXI_MEMORY.read_text(),
             *lines,
             body.replace("    PORT_TABLES", "\n".join(tables)),
         ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from sparsat.hw.array_op import FEEDER_ROWS, WORD, ArrayOp, Dataflow, Order
+from sparsat.hw.array_op import FEEDER_ROWS, WORD, ArrayOp, Dataflow, Order, most_ws_ir
 from sparsat.hw.config import DENSE_GROUP_SIZES, GROUP_SIZES, SATConfig
 from sparsat.hw.timing import array_cycles, sums_return
 
@@ -75,7 +75,7 @@ def mappings(
         Mapping(dataflow, n, m, ir, is_, a_order, Order.K)
         for n, m in patterns
         for dataflow in policy.dataflows
-        for ir, is_ in _interleaves(config, policy, n, m, a_order)
+        for ir, is_ in _interleaves(config, policy, dataflow, n, m, a_order)
     )
     if not found:
         raise ValueError(f"pattern {pattern} does not fit the array: m is at most {config.m_max}")
@@ -83,13 +83,14 @@ def mappings(
 
 
 def _interleaves(
-    config: SATConfig, policy: Policy, n: int, m: int, a_order: Order
+    config: SATConfig, policy: Policy, dataflow: Dataflow, n: int, m: int, a_order: Order
 ) -> Iterator[tuple[int, int]]:
     legal = [
         (ir, is_)
         for ir in range(1, config.a_regs // m + 1)
         for is_ in range(1, config.b_regs // n + 1)
         if ir * is_ <= config.depth and (a_order is Order.K or ir in (1, 2, 4, 8, 16))
+        if dataflow is Dataflow.OS or a_order is Order.MN or ir <= most_ws_ir(config)
     ]
     if policy.interleave == "none":
         return iter([(1, 1)])

@@ -205,6 +205,7 @@ class ReducePlan:
             log_m=log_m_of(mapping.m),
             ir=mapping.ir,
             is_=mapping.is_,
+            a_shared=1,
             **self._loops(run),
             a_advance=Advance.EVERY,
             b_advance=Advance.EVERY,

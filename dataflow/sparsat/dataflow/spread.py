@@ -320,6 +320,7 @@ class SpreadPlan:
             ir=mapping.ir,
             is_=mapping.is_,
             least_period=self._least_period(nest),
+            a_shared=int(self._least_period(nest) == 0),
             **self._loops(nest, run),
             a_advance=Advance.OUTER if chunked else Advance.EVERY,
             b_advance=Advance.EVERY if chunked or nest.b else Advance.ONCE,

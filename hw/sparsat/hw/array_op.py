@@ -22,6 +22,8 @@ FEEDER_ROWS = 8
 """Rows of the array that one feeder serves, reading one word of A per cycle."""
 WORD = 16
 """Values of A in a word."""
+ROW_WORDS = 64
+"""Words of A that are read ahead for a row."""
 MAX_PERIOD = 255
 """Largest `least_period`."""
 MAX_COUNT = (1 << 24) - 1
@@ -36,6 +38,12 @@ def m_of(log_m: int) -> int:
 def log_m_of(m: int) -> int:
     """`log_m` of a group size: 0 for 2, 1 for 4, 2 for 8, 3 for 16."""
     return m.bit_length() - 2
+
+
+def most_ws_ir(config: SATConfig) -> int:
+    """The largest Ir with k-words, weight-stationary: a feeder's last row is as many slots behind
+    its first one as it has rows, and a row keeps Ir words for each."""
+    return ROW_WORDS // (min(config.rows, FEEDER_ROWS) + 2)
 
 
 class Dataflow(Enum):

@@ -11,6 +11,7 @@ from amaranth.lib.data import StructLayout
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.edges import col_word
+from sparsat.hw.parts import Parts
 from sparsat.hw.request import request_layout
 from sparsat.hw.stce import STCE, part_makers, stce_ports
 from sparsat.hw.tools.verilator import waiver_file
@@ -19,9 +20,14 @@ from sparsat.hw.tools.verilog import to_verilog
 
 def stce_verilog(config: SATConfig) -> str:
     """Module `stce` (the top) and the modules of its parts as one Verilog text."""
-    parts = {name: make() for name, make in part_makers(config).items()}
-    texts = [to_verilog(STCE(config=config, parts=parts), "stce")]
-    texts += [to_verilog(part, name) for name, part in parts.items()]
+    parts = Parts(part_makers(config), once=True)
+    return verilog_with(parts, STCE(config=config, parts=parts), "stce")
+
+
+def verilog_with(parts: Parts, top: wiring.Component, name: str) -> str:
+    """Module `name` and the modules of the parts that it instantiates, as one Verilog text."""
+    texts = [to_verilog(top, name)]
+    texts += [to_verilog(part, part_name) for part_name, part in parts.modules()]
     return "\n".join(texts)
 
 

@@ -18,8 +18,9 @@ from sparsat.hw.timing import DECODE, FEED, FEED_AHEAD
 UNDER_WAY = 16
 """Chunks of one operation whose operands or sums are still in the array, at most."""
 
-CHUNK = StructLayout({"a_half": 1, "b_half": 1, "c_half": 1, "resumed": 1})
-"""A chunk whose tokens are taken: its halves of the scratchpads, whether its sums go on."""
+CHUNK = StructLayout({"a_half": 1, "b_half": 1, "c_half": 1, "resumed": 1, "continues": 1})
+"""A chunk whose tokens are taken: its halves of the scratchpads, whether its sums go on, whether it
+belongs to the same operation of the array as the chunk before."""
 
 TAKES = {"a": Sem.A_FULL, "b": Sem.B_FULL, "c": Sem.C_FREE}
 GIVES = {"a": Sem.A_FREE, "b": Sem.B_FREE, "c": Sem.C_FULL}
@@ -100,7 +101,7 @@ class ExecSequencer(wiring.Component):
         loops = self._loops(m, taken)
         resumed, goes_on, continues = self._operations(m, plan, loops, taken)
         self._instructions(m, plan, loops, taken, unissued, running)
-        self._halves(m, loops, taken, resumed)
+        self._halves(m, loops, taken, resumed, continues)
         left = self._request(m, plan, loops, taken, resumed, goes_on, continues, running)
         freed = self._slots(m, plan, loops, taken, step, unissued, continues)
         m.d.comb += [
@@ -176,6 +177,8 @@ class ExecSequencer(wiring.Component):
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.comb += free.eq(1)
+                with m.If(self.decoded):
+                    m.next = "DECODE"
             with m.State("DECODE"):
                 with m.If(left == 0):
                     m.next = "WAIT"
@@ -194,10 +197,10 @@ class ExecSequencer(wiring.Component):
                 m.d.comb += free.eq(unissued == 0)
                 with m.If(free):
                     m.next = "IDLE"
+                with m.If(self.decoded):
+                    m.next = "DECODE"
             with m.State("STOPPED"):
                 pass
-            with m.If(free & self.decoded):
-                m.next = "DECODE"
         m.d.comb += [
             self.i.ready.eq(free & ~self.stop),
             self.decoded.eq(self.i.valid & self.i.ready),
@@ -210,10 +213,14 @@ class ExecSequencer(wiring.Component):
             m.d.sync += [x.eq(self.i.payload.x), self.error_number.eq(self.i.payload.number)]
             m.d.sync += left.eq(DECODE - 2)
 
-    def _halves(self, m, loops, taken, resumed):
+    def _halves(self, m, loops, taken, resumed, continues):
         """The chunk for those that bring operands and take sums."""
         chunk = self.chunk
-        m.d.sync += [self.chunk_valid.eq(taken), chunk.resumed.eq(resumed)]
+        m.d.sync += [
+            self.chunk_valid.eq(taken),
+            chunk.resumed.eq(resumed),
+            chunk.continues.eq(continues),
+        ]
         for half in TAKES:
             current = Signal(init=1, name=f"{half}_half")
             new = Signal(name=f"{half}_next")

@@ -1,9 +1,9 @@
 """STCE, the compute array: a grid of USPEs with what feeds and empties it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import SimpleNamespace
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,6 +11,7 @@ from sparsat.hw.conductor import Conductor
 from sparsat.hw.config import SATConfig
 from sparsat.hw.edges import SEND_TO_PACKED, ColTop, RowEdge, col_word
 from sparsat.hw.float.pack import StoreAccumulator
+from sparsat.hw.parts import Parts
 from sparsat.hw.request import request_layout
 from sparsat.hw.uspe import USPE
 
@@ -54,9 +55,8 @@ class STCE(wiring.Component):
     Parameters
     ----------
     config : SATConfig
-    parts : mapping of str to Component, optional
-        One of each of `part_makers`, to be emitted once as a Verilog module and only instantiated
-        here: a large array then converts in seconds. Without, the array holds Amaranth components.
+    parts : Parts, optional
+        With `part_makers`; without, all cells are Amaranth components.
 
     Members
     -------
@@ -77,8 +77,9 @@ class STCE(wiring.Component):
     Nothing stalls inside: what `ready` asks for must be there. Cycles are `timing.array_cycles`.
     """
 
-    def __init__(self, *, config: SATConfig, parts: Mapping[str, wiring.Component] | None = None):
-        self.config, self.parts = config, parts
+    def __init__(self, *, config: SATConfig, parts: Parts | None = None):
+        self.config = config
+        self.parts = parts or Parts(part_makers(config), once=False)
         super().__init__(stce_ports(config))
 
     def elaborate(self, platform):
@@ -98,25 +99,10 @@ class STCE(wiring.Component):
             m.d.comb += [row[0].a.eq(edge.a), row[0].ctl.eq(edge.ctl)]
         return m
 
-    def _place(self, m, kind, name):
-        """Put in one part; returns its ports as plain values."""
-        if self.parts is None:
-            m.submodules[name] = part = part_makers(self.config)[kind]()
-            ports = part.signature.members
-            return SimpleNamespace(**{p: Value.cast(getattr(part, p)) for p in ports})
-        ports = self.parts[kind].signature.members
-        wires = {
-            p: Signal(Shape.cast(member.shape).width, name=f"{name}_{p}")
-            for p, member in ports.items()
-        }
-        pins = {f"{'i' if ports[p].flow is In else 'o'}_{p}": wire for p, wire in wires.items()}
-        m.submodules[name] = Instance(kind, i_clk=ClockSignal(), i_rst=ResetSignal(), **pins)
-        return SimpleNamespace(**wires)
-
     def _rows(self, m, conductor):
         edges: list[SimpleNamespace] = []
         for r in range(self.config.rows):
-            edge = self._place(m, "row_edge" if r else "row_edge_top", f"edge_{r}")
+            edge = self.parts.place(m, "row_edge" if r else "row_edge_top", f"edge_{r}")
             above = edges[-1] if r else None
             m.d.comb += [
                 edge.op.eq(Value.cast(conductor.op)),
@@ -134,7 +120,7 @@ class STCE(wiring.Component):
         config = self.config
         cells = []
         for r in range(config.rows):
-            cells.append([self._place(m, "uspe", f"cell_{r}_{c}") for c in range(config.cols)])
+            cells.append([self.parts.place(m, "uspe", f"cell_{r}_{c}") for c in range(config.cols)])
             for west, cell in zip(cells[r][:-1], cells[r][1:], strict=True):
                 m.d.comb += [cell.a.eq(west.a_out), cell.ctl.eq(west.ctl_out)]
             if r:
@@ -156,8 +142,8 @@ class STCE(wiring.Component):
     def _connect_columns(self, m, cells):
         for c, (top, bottom) in enumerate(zip(cells[0], cells[-1], strict=True)):
             above, below = (
-                self._place(m, "col_top", f"top_{c}"),
-                self._place(m, "col_bottom", f"bottom_{c}"),
+                self.parts.place(m, "col_top", f"top_{c}"),
+                self.parts.place(m, "col_bottom", f"bottom_{c}"),
             )
             m.d.comb += [
                 above.word.eq(getattr(self, f"b_{c}")),

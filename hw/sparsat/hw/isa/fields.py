@@ -29,6 +29,7 @@ MEANING = {
     "b_mn": "B in s-words, else k-words",
     "ir": "rows of A per cell",
     "is_": "columns of B per cell",
+    "a_shared": "neighbours share the words of A that a feeder reads",
     "least_period": "least cycles of a slot",
     "a_advance": "next half of A: 0 ONCE, 1 OUTER, 2 EVERY chunk",
     "b_advance": "next half of B",

@@ -204,6 +204,7 @@ class Exec(Instruction, Grouped):
     products1: int = u(16, 1)
 
     # A: two counters of three dimensions, the rows' and the reduction's.
+    a_shared: int = u(1)
     a_base: int = s(32)
     a_outer: int = s(32)
     a_inner: int = s(32)

@@ -1,8 +1,9 @@
 """Run each operation of a program on random operands and compare it with the golden model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,11 +14,15 @@ from sparsat.dataflow.reduce import ReducePlan
 from sparsat.dataflow.schedule import Planned, Scheduled
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa import instructions as isa
-from sparsat.sim.functional import run
+from sparsat.sim.functional import run as functional_run
 from sparsat.sim.values import operands
 from sparsat.sim.values.golden import conv_result, matmul_result
 from sparsat.sim.values.memory import Memory
 from sparsat.sim.values.updates import check_update
+
+
+Run = Callable[[SATConfig, list[isa.Instruction], np.ndarray], object]
+"""Runs a program on the bytes of memory."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,13 @@ def checked_operations(scheduled: Scheduled) -> int:
     )
 
 
-def check_step(config: SATConfig, scheduled: Scheduled, seed: int = 0) -> Iterator[Mismatch | None]:
+def check_step(
+    config: SATConfig, scheduled: Scheduled, seed: int = 0, run: Run = functional_run
+) -> Iterator[Mismatch | None]:
     """For each GEMM and weight update in turn: None, or how it differs from the golden model.
 
     Every operation gets operands of its own, drawn from `seed`; its instructions run on the memory
-    image as the program has them, but for the waits for other operations.
+    image as the program has them, but for the waits for other operations. `run` is the machine.
     """
     memory = Memory(scheduled.memory_bytes)
     by_op: dict[int, list[isa.Instruction]] = {}
@@ -60,9 +67,9 @@ def check_step(config: SATConfig, scheduled: Scheduled, seed: int = 0) -> Iterat
         generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
         program = [each for each in by_op[number] if not isinstance(each, isa.Halt)]
         if planned.plan is not None:
-            got, expected = _gemm(config, planned, program, memory, generator)
+            got, expected = _gemm(config, planned, program, memory, generator, run)
         elif isinstance(planned.op.work, Update):
-            got, expected = check_update(config, program, memory, generator)
+            got, expected = check_update(config, program, memory, generator, run)
         else:
             continue
         yield _compare(planned.op.name, got, expected)
@@ -86,6 +93,7 @@ def _gemm(
     program: list[isa.Instruction],
     memory: Memory,
     generator: torch.Generator,
+    run: Run,
 ) -> tuple[Tensor, Tensor]:
     """What the program leaves in memory, and what the golden model says."""
     plan, work, at = planned.plan, planned.op.work, planned.at

@@ -1,5 +1,7 @@
 """UPDATE against momentum SGD written once more, in numpy's float32."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,7 +9,6 @@ from torch import Tensor
 from sparsat.algo.patterns import NMPattern
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa import instructions as isa
-from sparsat.sim.functional import run
 from sparsat.sim.values.memory import Memory, operand_copy, to_masters
 
 
@@ -16,6 +17,7 @@ def check_update(
     program: list[isa.Instruction],
     memory: Memory,
     generator: torch.Generator,
+    run: Callable[[SATConfig, list[isa.Instruction], np.ndarray], object],
 ) -> tuple[Tensor, Tensor]:
     """Everything an UPDATE leaves in memory, and what it should leave, as flat tensors."""
     (op,) = program

@@ -1,0 +1,179 @@
+"""What the walkers through an EXEC's loops have in common: chunks, nested loops, sums of products."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Module, Signal, Value, ValueLike
+from amaranth.lib import wiring
+from amaranth.lib.data import StructLayout
+from amaranth.lib.wiring import In, Out
+
+from sparsat.hw.exec_sequencer import CHUNK
+from sparsat.hw.fifo import Queue
+from sparsat.hw.instruction import fields_layout
+from sparsat.hw.isa.instructions import Opcode
+
+AHEAD = 4
+"""Chunks that a walker may be behind the sequencer."""
+
+
+SETTLE = 4
+"""Cycles that a walker has for constants of its instruction."""
+
+
+class WalkChunks(wiring.Component):
+    """Chunks one after another for a walker, which may still be in an instruction when the next one
+    is decoded.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        Those of EXEC that the walker uses.
+    flight : int
+        Cycles after an instruction's last step in which it still does.
+
+    Members
+    -------
+    decoded, chunk_valid, chunk, x : In
+        Those of `ExecSequencer`.
+    own : Out(StructLayout)
+        The fields of the instruction that is walked, from `start` on.
+    start : Out(1)
+        A chunk begins: its loops run from the next cycle on.
+    current : Out(CHUNK)
+        It, from the next cycle on.
+    first, first_inner : Out(1)
+        With `start`: it is the instruction's first one; i is 0.
+    done : In(1)
+        The chunk has been walked.
+    idle : Out(1)
+    """
+
+    def __init__(self, *, fields: Sequence[str], flight: int):
+        self.flight = flight
+        every = fields_layout(Opcode.EXEC)
+        needed = dict.fromkeys(("outer", "inner", *fields))
+        super().__init__(
+            {
+                "decoded": In(1),
+                "x": In(every),
+                "chunk_valid": In(1),
+                "chunk": In(CHUNK),
+                "own": Out(StructLayout({name: every[name].shape for name in needed})),
+                "start": Out(1),
+                "current": Out(CHUNK),
+                "first": Out(1),
+                "first_inner": Out(1),
+                "done": In(1),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = Queue(shape=CHUNK, depth=AHEAD)
+        m.d.comb += [queue.i.valid.eq(self.chunk_valid), queue.i.payload.eq(self.chunk)]
+        outer, inner = Signal(self.own.outer.shape()), Signal(self.own.inner.shape())
+        pending, last, wait = Signal(), Signal(), Signal(range(self.flight + SETTLE))
+        m.d.comb += last.eq((outer == 1) & (inner == 1))
+        with m.If(self.decoded):
+            m.d.sync += pending.eq(1)
+        with m.FSM() as fsm:
+            with m.State("FREE"):
+                with m.If(pending):
+                    m.d.sync += pending.eq(self.decoded)
+                    m.d.sync += [self.own[name].eq(self.x[name]) for name in self._names()]
+                    m.d.sync += [outer.eq(self.x.outer), inner.eq(self.x.inner)]
+                    m.d.sync += [self.first.eq(1), self.first_inner.eq(1), wait.eq(SETTLE)]
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                m.d.sync += wait.eq(wait - 1)
+                with m.If(wait == 1):
+                    m.next = "READY"
+            with m.State("READY"):
+                m.d.comb += [self.start.eq(queue.o.valid), queue.o.ready.eq(1)]
+                with m.If(queue.o.valid):
+                    m.d.sync += self.current.eq(queue.o.payload)
+                    m.next = "RUN"
+            with m.State("RUN"):
+                with m.If(self.done):
+                    m.d.sync += [self.first.eq(0), self.first_inner.eq(inner == 1)]
+                    m.d.sync += inner.eq(inner - 1)
+                    with m.If(inner == 1):
+                        m.d.sync += [inner.eq(self.own.inner), outer.eq(outer - 1)]
+                    m.next = "READY"
+                    with m.If(last):
+                        m.d.sync += wait.eq(self.flight)
+                        m.next = "FLIGHT"
+            with m.State("FLIGHT"):
+                m.d.sync += wait.eq(wait - 1)
+                with m.If(wait == 0):
+                    m.next = "FREE"
+        m.d.comb += self.idle.eq(fsm.ongoing("FREE") & ~pending & ~queue.o.valid)
+        return m
+
+    def _names(self) -> Iterable[str]:
+        return (name for name, _ in self.own.shape())
+
+
+@dataclass(frozen=True)
+class Level:
+    """One of nested loops: `ends` when its body ends, in its `last` turn if that is set."""
+
+    ends: Signal
+    last: Signal
+
+
+def nest(m: Module, start: ValueLike, step: ValueLike, counts: dict[str, ValueLike]) -> dict[str, Level]:
+    """Loops of `counts` turns, the innermost first. `step` ends a turn of that one; all begin again
+    with `start`."""
+    levels, ends = {}, Value.cast(step)
+    for name, count in counts.items():
+        count = Value.cast(count)
+        left, last = Signal(count.shape(), name=f"{name}_left"), Signal(name=f"{name}_last")
+        body_ends = Signal(name=f"{name}_ends")
+        m.d.comb += [last.eq(left == 1), body_ends.eq(ends)]
+        with m.If(start | (body_ends & last)):
+            m.d.sync += left.eq(count)
+        with m.Elif(body_ends):
+            m.d.sync += left.eq(left - 1)
+        levels[name] = Level(body_ends, last)
+        ends = body_ends & last
+    return levels
+
+
+def later(m: Module, value: ValueLike, cycles: int = 1):
+    """`value`, so many cycles later."""
+    for _ in range(cycles):
+        new = Signal.like(value) if isinstance(value, Signal) else Signal(Value.cast(value).shape())
+        m.d.sync += new.eq(value)
+        value = new
+    return value
+
+
+def total(m: Module, shape, terms: Sequence[ValueLike], latency: int):
+    """The sum of `terms`, modulo `shape`, in a tree of adders: a register after each, `latency`
+    cycles in all."""
+    terms = list(terms)
+    spent = 0
+    while len(terms) > 1:
+        pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]
+        new = []
+        for pair in pairs:
+            part = Signal(shape)
+            m.d.sync += part.eq(sum(pair[1:], pair[0]))
+            new.append(part)
+        terms, spent = new, spent + 1
+    if spent > latency:
+        raise ValueError(f"{spent} cycles are needed, not {latency}")
+    return later(m, terms[0], latency - spent)
+
+
+def product(m: Module, shape, digit, step):
+    """`digit` · `step` modulo `shape`, two cycles later: a multiplier with its registers."""
+    first = Signal(shape)
+    second = Signal(shape)
+    m.d.sync += [first.eq(digit * step), second.eq(first)]
+    return second
+
+
