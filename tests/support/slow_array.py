@@ -9,7 +9,7 @@ from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.isa.instructions import Advance, Exec, Sem
 from sparsat.hw.timing import START, array_tail, sums_return
 
-DECODE, FEED, FEED_AHEAD, RELEASE = 32, 16, 3, 4
+DECODE, FEED, FEED_AHEAD, OPEN, RELEASE = 32, 16, 3, 8, 4
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Execution:
         op = operation_of(x, chunk.resumed or number > 0)
         period, tail = op.period(m.config), array_tail(m.config, op)
         drain = (m.config.rows + op.resume) * op.interleave
-        taken = max(self.idle, 0 if number else chunk.tokens + 1)
+        taken = max(self.idle, 0 if number else chunk.tokens + OPEN)
         yield from m.until(taken + START + (1 + drain if op.resume and not x.ws else 0))
         begins: list[int] = []  # first slots of tiles
         issued = -period

@@ -174,8 +174,9 @@ class SpreadPlan:
         return max(nest.y.taps * nest.x.taps * channels // self.parts, 1)
 
     def _used(self, nest: Spread, width: int) -> int:
-        """Column blocks that hold results at all."""
-        return min(width, -(-nest.columns // self.config.cols))
+        """Column blocks that are computed: with weights all of them, since those beyond the last
+        column are the zeros that later operations expect in padded channels."""
+        return width if nest.weights else min(width, -(-nest.columns // self.config.cols))
 
     def _channel_groups(self, nest: Spread) -> int:
         """k-groups of a tap in a part."""

@@ -151,8 +151,8 @@ class CSide(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.results = results = CWalk(config=self.config)
-        m.submodules.initial = initial = CWalk(config=self.config)
+        m.submodules.results = results = CWalk(config=self.config, ahead=False)
+        m.submodules.initial = initial = CWalk(config=self.config, ahead=True)
         for walk in (results, initial):
             for name in ("decoded", "x", "chunk_valid", "chunk"):
                 m.d.comb += getattr(walk, name).eq(getattr(self, name))

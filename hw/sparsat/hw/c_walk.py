@@ -21,6 +21,7 @@ AHEAD = 16
 FIELDS = (
     *("ws", "chain", "resume", "ir", "is_", "p", "tiles_p", "q_blocks", "tiles_q", "groups"),
     *("passes", "products0", "products1", "c_base", "c_product0", "c_product1", "c_p", "c_q"),
+    "c_advance",
 )
 
 
@@ -37,6 +38,8 @@ class CWalk(wiring.Component):
     Parameters
     ----------
     config : SATConfig
+    ahead : bool
+        See `WalkChunks`.
 
     Members
     -------
@@ -47,8 +50,8 @@ class CWalk(wiring.Component):
         A row that is kept does not lie in the half.
     """
 
-    def __init__(self, *, config: SATConfig):
-        self.config = config
+    def __init__(self, *, config: SATConfig, ahead: bool):
+        self.config, self.ahead = config, ahead
         super().__init__(
             {
                 "decoded": In(1),
@@ -62,7 +65,7 @@ class CWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.chunks = chunks = WalkChunks(fields=FIELDS, flight=WALK)
+        m.submodules.chunks = chunks = WalkChunks(fields=FIELDS, flight=WALK, ahead=self.ahead)
         for name in ("decoded", "x", "chunk_valid", "chunk"):
             m.d.comb += getattr(chunks, name).eq(getattr(self, name))
         x, run, step = chunks.own, Signal(), Signal()

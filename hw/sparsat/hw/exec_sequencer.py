@@ -13,14 +13,16 @@ from sparsat.hw.instruction import Error, fields_layout, queued_layout
 from sparsat.hw.isa.instructions import Advance, Opcode, Sem
 from sparsat.hw.request import request_layout
 from sparsat.hw.semaphores import SEMS, TOKENS
-from sparsat.hw.timing import DECODE, FEED, FEED_AHEAD
+from sparsat.hw.timing import DECODE, FEED, FEED_AHEAD, OPEN
 
 UNDER_WAY = 16
 """Chunks of one operation whose operands or sums are still in the array, at most."""
 
-CHUNK = StructLayout({"a_half": 1, "b_half": 1, "c_half": 1, "resumed": 1, "continues": 1})
-"""A chunk whose tokens are taken: its halves of the scratchpads, whether its sums go on, whether it
-belongs to the same operation of the array as the chunk before."""
+CHUNK = StructLayout(
+    {"a_half": 1, "b_half": 1, "c_half": 1, "resumed": 1, "continues": 1, "goes_on": 1}
+)
+"""A chunk whose tokens are taken: its halves of the scratchpads, whether its sums go on from those
+of C, whether it belongs to the same operation of the array as the chunk before, or the one after."""
 
 TAKES = {"a": Sem.A_FULL, "b": Sem.B_FULL, "c": Sem.C_FREE}
 GIVES = {"a": Sem.A_FREE, "b": Sem.B_FREE, "c": Sem.C_FULL}
@@ -101,7 +103,7 @@ class ExecSequencer(wiring.Component):
         loops = self._loops(m, taken)
         resumed, goes_on, continues = self._operations(m, plan, loops, taken)
         self._instructions(m, plan, loops, taken, unissued, running)
-        self._halves(m, loops, taken, resumed, continues)
+        self._halves(m, loops, taken, resumed, continues, goes_on)
         left = self._request(m, plan, loops, taken, resumed, goes_on, continues, running)
         freed = self._slots(m, plan, loops, taken, step, unissued, continues)
         m.d.comb += [
@@ -213,13 +215,14 @@ class ExecSequencer(wiring.Component):
             m.d.sync += [x.eq(self.i.payload.x), self.error_number.eq(self.i.payload.number)]
             m.d.sync += left.eq(DECODE - 2)
 
-    def _halves(self, m, loops, taken, resumed, continues):
+    def _halves(self, m, loops, taken, resumed, continues, goes_on):
         """The chunk for those that bring operands and take sums."""
         chunk = self.chunk
         m.d.sync += [
             self.chunk_valid.eq(taken),
             chunk.resumed.eq(resumed),
             chunk.continues.eq(continues),
+            chunk.goes_on.eq(goes_on),
         ]
         for half in TAKES:
             current = Signal(init=1, name=f"{half}_half")
@@ -256,7 +259,12 @@ class ExecSequencer(wiring.Component):
             ]
         with m.If(taken & continues & ~goes_on):
             m.d.sync += current.eq(info)
-        m.d.comb += request.valid.eq(passes != 0)
+        opens = Signal(range(OPEN))
+        with m.If(opens != 0):
+            m.d.sync += opens.eq(opens - 1)
+        with m.If(taken & ~continues):
+            m.d.sync += opens.eq(OPEN - 1)
+        m.d.comb += request.valid.eq((passes != 0) & (opens == 0))
         for name in ("ws", "a_mn", "b_mn", "n", "log_m", "ir", "is_", "groups", "least_period"):
             m.d.comb += request.payload[name].eq(x[name])
         m.d.comb += [

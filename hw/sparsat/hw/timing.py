@@ -29,6 +29,9 @@ RELEASE = 4
 """From the last read of a chunk's operands to giving back its halves of A and B."""
 DECODE = 32
 """From the last slot of an EXEC to decoding the next one."""
+OPEN = 8
+"""From taking a chunk's tokens to asking the array for its operation: by then it is known where its
+first sums are."""
 SETUP = 4
 """From taking a LOAD's token to asking for its first burst."""
 QUEUE = 8

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from sparsat.hw.exec_sequencer import CHUNK
 from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import fields_layout
-from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.isa.instructions import Advance, Opcode
 
 AHEAD = 4
 """Chunks that a walker may be behind the sequencer."""
@@ -31,6 +31,9 @@ class WalkChunks(wiring.Component):
         Those of EXEC that the walker uses.
     flight : int
         Cycles after an instruction's last step in which it still does.
+    ahead : bool
+        Whether it goes on with the next chunk of a resumed operation before that one's tokens are
+        taken: the array wants initial sums two tiles ahead, and no token brings them.
 
     Members
     -------
@@ -49,8 +52,8 @@ class WalkChunks(wiring.Component):
     idle : Out(1)
     """
 
-    def __init__(self, *, fields: Sequence[str], flight: int):
-        self.flight = flight
+    def __init__(self, *, fields: Sequence[str], flight: int, ahead: bool = False):
+        self.flight, self.ahead = flight, ahead
         every = fields_layout(Opcode.EXEC)
         needed = dict.fromkeys(("outer", "inner", *fields))
         super().__init__(
@@ -76,6 +79,7 @@ class WalkChunks(wiring.Component):
         outer, inner = Signal(self.own.outer.shape()), Signal(self.own.inner.shape())
         pending, last, wait = Signal(), Signal(), Signal(range(self.flight + SETTLE))
         m.d.comb += last.eq((outer == 1) & (inner == 1))
+        begin = self._begin(m, queue, last, inner)
         with m.If(self.decoded):
             m.d.sync += pending.eq(1)
         with m.FSM() as fsm:
@@ -91,9 +95,8 @@ class WalkChunks(wiring.Component):
                 with m.If(wait == 1):
                     m.next = "READY"
             with m.State("READY"):
-                m.d.comb += [self.start.eq(queue.o.valid), queue.o.ready.eq(1)]
-                with m.If(queue.o.valid):
-                    m.d.sync += self.current.eq(queue.o.payload)
+                m.d.comb += self.start.eq(begin)
+                with m.If(begin):
                     m.next = "RUN"
             with m.State("RUN"):
                 with m.If(self.done):
@@ -111,6 +114,32 @@ class WalkChunks(wiring.Component):
                     m.next = "FREE"
         m.d.comb += self.idle.eq(fsm.ongoing("FREE") & ~pending & ~queue.o.valid)
         return m
+
+    def _begin(self, m, queue, last, inner):
+        """Whether a chunk may begin; what is known of it."""
+        arrived = queue.o.payload
+        if not self.ahead:
+            m.d.comb += queue.o.ready.eq(self.start)
+            with m.If(self.start):
+                m.d.sync += self.current.eq(arrived)
+            return queue.o.valid
+        # Chunks that began before their tokens were taken: what comes of them later is dropped.
+        on, owed = Signal(), Signal(range(2 * AHEAD))
+        begin, half_ends = Signal(), Signal()
+        with_outer = self.own.c_advance == Advance.OUTER
+        m.d.comb += [
+            half_ends.eq(last | (with_outer & (inner == 1))),
+            begin.eq(on | (queue.o.valid & (owed == 0))),
+            queue.o.ready.eq((owed != 0) | (self.start & ~on)),
+        ]
+        drops = queue.o.valid & (owed != 0)
+        m.d.sync += owed.eq(owed + (self.start & on) - drops)
+        with m.If(self.start):
+            with m.If(on):
+                m.d.sync += [on.eq(~half_ends), self.current.continues.eq(1)]
+            with m.Else():
+                m.d.sync += [self.current.eq(arrived), on.eq(arrived.resumed & arrived.goes_on)]
+        return begin
 
     def _names(self) -> Iterable[str]:
         return (name for name, _ in self.own.shape())

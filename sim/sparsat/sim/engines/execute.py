@@ -7,6 +7,7 @@ from sparsat.hw.timing import (
     DECODE,
     FEED,
     FEED_AHEAD,
+    OPEN,
     Pace,
     end,
     first_chunk,
@@ -70,7 +71,7 @@ def exec_chunk(m):
             give(m, chunk[0] + x.tail, C_FULL)
     else:
         _charge(place.spent, eng.cause, now - max(eng.at, place.idle))
-        chunk = first_chunk(pace, max(now + 1, place.idle), ready)
+        chunk = first_chunk(pace, max(now + OPEN, place.idle), ready)
     place.pending_c = _ends(x.c_advance, place.i, x.inner, last, x.c_keep)
     may_go_on = x.resumed_goes_on and not place.pending_c if resumed else x.fresh_goes_on
     place.goes_on = may_go_on and not last
