@@ -10,7 +10,7 @@ from sparsat.sim.machine import run
 from steps import conv_step, product_step
 
 TINY = preset("tiny")
-STARVED = TINY.with_(name="starved", axi_bits=64)
+STARVED = TINY.with_(name="starved", axi_bits=128)
 GAP = {TINY: 0.005, STARVED: 0.1}
 """The most that a choice may lose: where the array is the limit next to nothing; where memory is,
 the estimate is rougher, since it knows nothing of banks and turns of the bus. 0.002 and 0.078 were

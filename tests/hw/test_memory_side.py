@@ -20,7 +20,6 @@ from memory_side_model import (
     error_of,
     writes_of,
 )
-from sparsat.hw.axi import line_bits
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
@@ -275,12 +274,3 @@ def test_instructions_of_others_wait_in_their_queues():
         else:
             with pytest.raises(RuntimeError, match="not done"):
                 run_tiny(*program, limit=2000)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"channels": 3}, "channels is 3"), ({"axi_bits": 1024}, "axi_bits is 1024")],
-)
-def test_ports_that_cannot_be_built_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
-        line_bits(TINY.with_(**changes))

@@ -14,7 +14,7 @@ TINY = preset("tiny")
 
 def run(cols: int, blocks: np.ndarray, stalls: tuple[float, float], *extra) -> None:
     """Blocks [.., cols, cols] through a transposer, in one stream."""
-    dut = Transposer(config=TINY.with_(cols=cols))
+    dut = Transposer(config=TINY.with_(cols=cols, sore_lanes=1))
     got: list[int] = []
     rngs = random.Random(1), random.Random(2)
     rows = [join(row, 16) for row in blocks.reshape(-1, cols).tolist()]

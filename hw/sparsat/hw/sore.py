@@ -34,7 +34,6 @@ class SORE(wiring.Component):
     Parameters
     ----------
     config : SATConfig
-        `sore_lanes` must divide `cols`.
 
     Members
     -------
