@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.sore_lane import SORELane, columns_per_lane, lane_control
+from sparsat.hw.timing import SORE_LATENCY
 
 
 def dense_word(config: SATConfig) -> StructLayout:
@@ -46,7 +47,7 @@ class SORE(wiring.Component):
     Source: an engine with this task is in Fang et al., TCAD 2023; how it works inside is ours.
     """
 
-    latency = 5
+    latency = SORE_LATENCY
 
     def __init__(self, *, config: SATConfig):
         self.config = config
