@@ -1,6 +1,6 @@
 """SORE, the sparse online reduction engine: the N largest values of every M, column by column."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -145,7 +145,7 @@ class SORE(wiring.Component):
         with m.If(ctl.advance):
             m.d.sync += [done.eq(tag.valid & tag.last), half.eq(half ^ (tag.valid & tag.last))]
             m.d.sync += [n.eq(tag.n), ctl.dropped.eq(tag.drop)]
-            m.d.sync += ctl.inside.eq(Cat(k <= tag.end for k in range(len(ctl.inside))))
+            m.d.sync += ctl.inside.eq((2 << tag.end) - 1)
         return done, n, ~half
 
     def _send(self, m, done, n, done_half):
