@@ -11,8 +11,9 @@ SMALL = preset("small")
 WRONG = [
     ("rows", 0, "from 1 to 128"),
     ("rows", 129, "from 1 to 128"),
-    ("cols", 0, "from 1 to 128"),
-    ("cols", 129, "from 1 to 128"),
+    ("cols", 0, "from 1 to 64"),
+    ("cols", 65, "from 1 to 64"),
+    ("cols", 32, "at most 16: a line, axi_bits·channels, holds a row of FP32"),
     ("m_max", 2, "4, 8 or 16"),
     ("m_max", 12, "4, 8 or 16"),
     ("m_max", 32, "4, 8 or 16"),
@@ -28,12 +29,10 @@ WRONG = [
     ("a_link", 4, "1 or 2 values per cycle"),
     *[(f"{x}_scratch_kib", 0, "from 1 to 65536 KiB") for x in "abc"],
     *[(f"{x}_scratch_kib", 65537, "from 1 to 65536 KiB") for x in "abc"],
-    *[(f"{x}_lanes", size, "from 1 to 256") for x in ("sore", "wuve") for size in (0, 257)],
-    ("axi_bits", 32, "a power of two, 64 to 1024"),
-    ("axi_bits", 384, "a power of two, 64 to 1024"),
-    ("axi_bits", 2048, "a power of two, 64 to 1024"),
-    ("channels", 0, "from 1 to 4"),
-    ("channels", 5, "from 1 to 4"),
+    *[("sore_lanes", size, "a divisor of cols=8") for size in (0, -1, 3, 16)],
+    *[("wuve_lanes", size, "from 1 to 256") for size in (0, 257)],
+    *[("axi_bits", size, "a power of two, 64 to 512") for size in (32, 384, 1024)],
+    *[("channels", size, "1, 2 or 4") for size in (0, 3, 5)],
     ("clock_hz", 0.9e6, "from 1 MHz to 1 GHz"),
     ("clock_hz", 1.1e9, "from 1 MHz to 1 GHz"),
 ]
@@ -55,21 +54,30 @@ def test_every_constrained_field_is_tried():
     [
         ("rows", 1),
         ("rows", 128),
-        ("cols", 1),
-        ("cols", 128),
+        ("cols", 16),
         ("depth", 4),
         ("depth", 32),
         ("a_regs", 16),
         ("b_regs", 64),
         ("a_link", 2),
-        ("axi_bits", 64),
+        ("axi_bits", 256),
         ("channels", 4),
+        ("sore_lanes", 8),
         ("clock_hz", 1e9),
         ("fmt", BF16),
     ],
 )
 def test_the_ends_of_a_range_are_in_it(field, value):
     assert getattr(SMALL.with_(**{field: value}), field) == value
+
+
+def test_an_array_may_have_one_column_or_sixty_four():
+    assert SMALL.with_(cols=1, sore_lanes=1).cells == 8
+    assert SMALL.with_(cols=64, channels=4).cells == 512
+
+
+def test_a_port_may_have_sixty_four_bits():
+    assert SMALL.with_(axi_bits=64, channels=4).line_bytes == 32
 
 
 def test_operand_registers_may_be_as_small_as_the_largest_group():

@@ -16,15 +16,24 @@ from memory_side_model import (
     MemorySideModel,
     Script,
     Stall,
+    chunks_of_b,
     cycles_of,
     error_of,
-    writes_of,
+    writes_of_a,
 )
-from sparsat.hw.axi import line_bits
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
-from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Exec, Halt, LoadA, LoadB, Sem, Store
+from sparsat.hw.isa.instructions import (
+    INSTRUCTION_BYTES,
+    Exec,
+    Halt,
+    LoadA,
+    LoadB,
+    Mode,
+    Sem,
+    Store,
+)
 from sparsat.hw.isa.site import half_rows_c
 from sparsat.hw.tools.verilator import lint
 from transfers import (
@@ -32,8 +41,9 @@ from transfers import (
     PROGRAM_LINES,
     STORED_LINES,
     WRITTEN_LINES,
+    check_b,
     expected_memory,
-    expected_writes,
+    expected_writes_of_a,
     random_gifts,
     random_transfers,
     simulate,
@@ -41,10 +51,10 @@ from transfers import (
 )
 
 TINY = preset("tiny")
-NARROW = TINY.with_(name="narrow", axi_bits=128)
+NARROW = TINY.with_(name="narrow", axi_bits=128, sore_lanes=2)
 CARD = preset("vcu1525")
 CONFIGS = (TINY, NARROW, CARD)
-"""Lines of eight rows, of two, and of all ports of the card."""
+"""Lines of eight rows, of two that SORE takes by halves, and of all ports of the card."""
 KINDS = (
     (LoadA, Kind.A_STARTED, Kind.A_ENDED),
     (LoadB, Kind.B_STARTED, Kind.B_ENDED),
@@ -108,8 +118,8 @@ def written(config: SATConfig, script: Script) -> np.ndarray:
 
 
 def check_values(config: SATConfig, program, script: Script, events, memory) -> None:
-    assert writes_of(events, Kind.A_WRITE) == expected_writes(config, program, LoadA)
-    assert writes_of(events, Kind.B_WRITE) == expected_writes(config, program, LoadB)
+    assert writes_of_a(events) == expected_writes_of_a(config, program)
+    check_b(config, program, memory, chunks_of_b(events, config.cols))
     stored = memory[LINES : LINES + STORED_LINES]
     assert (stored == expected_memory(config, program, script.sums)).all()
     assert (memory[LINES + STORED_LINES :] == written(config, script)).all()
@@ -176,6 +186,9 @@ def line(number: int) -> int:
 
 
 FINE = LoadA(address=line(5000), lines=3)
+COPY = LoadB(address=line(5000), lines=3)
+PRUNE = replace(COPY, mode=Mode.PRUNE, n=2, log_m=2)
+TRANSPOSE = replace(COPY, mode=Mode.TRANSPOSE, tokens=4, channels=16, lines=2)
 OUT = Store(address=line(LINES), rows=3)
 
 
@@ -197,10 +210,17 @@ MORE = Script(sums_of(TINY), [(100, 1 << Sem.A_FREE | 1 << Sem.C_FULL)])
         replace(FINE, lines=0),
         replace(FINE, address=line(5000) + 8),
         replace(FINE, segment_stride=-8),
-        LoadB(address=line(5000), lines=3, mode=2),
-        LoadB(address=line(5000), lines=3, index_address=1, index_lines=1),
+        replace(COPY, mode=3),
+        *(replace(PRUNE, **bad) for bad in ({"n": 0}, {"n": 9}, {"log_m": 0}, {"index_lines": 1})),
+        replace(PRUNE, lines=3, log_m=3),
+        replace(PRUNE, segments=3, lines=1, log_m=3),
+        replace(TRANSPOSE, index_lines=1),
+        *(replace(TRANSPOSE, channels=bad) for bad in (0, 24, 4112)),
+        *(replace(TRANSPOSE, tokens=bad) for bad in (0, 2, 5)),
+        *(replace(TRANSPOSE, lines=bad) for bad in (1, 3)),
+        replace(COPY, index_address=1, index_lines=1),
         replace(FINE, wait=1 << Sem.STORE_TO_LOAD_B),
-        LoadB(address=line(5000), lines=3, signal=1 << Sem.STORE_TO_LOAD_B),
+        replace(COPY, signal=1 << Sem.STORE_TO_LOAD_B),
         replace(OUT, signal=1 << 20),
         replace(OUT, outer=0),
         replace(OUT, inner=0),
@@ -222,7 +242,11 @@ def test_wrong_fields_are_found(wrong):
         replace(FINE, segments=2, segment_stride=-line(5001)),
         replace(FINE, outer=2, outer_stride=-line(5001)),
         replace(FINE, lines=1024 + 1),
-        LoadB(address=line(5000), lines=512 + 1),
+        replace(COPY, lines=512 + 1),
+        replace(PRUNE, lines=512 + 1, n=8),
+        replace(PRUNE, lines=2048 + 1),
+        replace(TRANSPOSE, lines=323, tokens=5, channels=2064),
+        replace(PRUNE, segments=2, segment_stride=-line(5001)),
         LoadB(address=line(5000), lines=1, index_address=line(5000), index_lines=129),
         replace(OUT, d1_count=2, d1_stride=-line(LINES + 1)),
         replace(OUT, c_base=2046),
@@ -241,8 +265,26 @@ def test_the_last_row_of_c_may_be_stored():
 def test_a_half_may_be_filled():
     fits = LoadB(address=line(5000), lines=512, index_address=line(5000), index_lines=128)
     events = run_tiny(replace(FINE, lines=1024), fits)
-    assert len(writes_of(events, Kind.A_WRITE)) == 1024
-    assert len(writes_of(events, Kind.B_WRITE)) == 512 + 128
+    assert len(writes_of_a(events)) == 1024
+    assert len(cycles_of(events, Kind.B_VALUES)) == 512
+    assert len(cycles_of(events, Kind.B_INDICES)) == 128
+
+
+@pytest.mark.parametrize(
+    "fits",
+    [
+        replace(PRUNE, lines=512, n=8),
+        replace(PRUNE, lines=2048),
+        replace(TRANSPOSE, tokens=4, channels=4096, lines=512),
+        replace(TRANSPOSE, tokens=1, channels=2048, segments=2, lines=64),
+    ],
+)
+def test_what_is_arranged_may_fill_a_half(fits):
+    memory = memory_of(TINY)
+    events = model(TINY).run([fits, replace(COPY, lines=1), Halt()], memory, Script(sums_of(TINY)))
+    first, second = chunks_of_b(events, TINY.cols)
+    assert len(first.values) == 4096
+    check_b(TINY, [fits, replace(COPY, lines=1)], memory, [first, second])
 
 
 def test_bits_beyond_the_last_field_and_unknown_opcodes_are_found():
@@ -275,12 +317,3 @@ def test_instructions_of_others_wait_in_their_queues():
         else:
             with pytest.raises(RuntimeError, match="not done"):
                 run_tiny(*program, limit=2000)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"channels": 3}, "channels is 3"), ({"axi_bits": 1024}, "axi_bits is 1024")],
-)
-def test_ports_that_cannot_be_built_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
-        line_bits(TINY.with_(**changes))

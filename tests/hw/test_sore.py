@@ -17,7 +17,7 @@ from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.formats import BF16, FP16, FloatFormat
 from sparsat.hw.resources import estimate
 from sparsat.hw.sore import SORE
-from sparsat.hw.sore_lane import SORELane, columns_per_lane
+from sparsat.hw.sore_lane import SORELane
 from sparsat.hw.tools.streaming import VectorHarness
 from streams import get, join, put
 
@@ -152,11 +152,6 @@ def test_a_group_leaves_after_the_latency(compiled, pattern):
     out = clock(compiled, rows, pattern, np.ones(pattern.m, bool))
     leaves = np.flatnonzero(out["o_valid"])
     np.testing.assert_array_equal(leaves, pattern.m - 1 + SORE.latency + np.arange(pattern.n_keep))
-
-
-def test_lanes_must_divide_the_columns():
-    with pytest.raises(ValueError, match="sore_lanes is 3, it must divide cols = 4"):
-        columns_per_lane(TINY.with_(sore_lanes=3))
 
 
 def test_a_lane_keeps_within_its_budget():

@@ -12,31 +12,44 @@ from streams import get, join, put, split
 TINY = preset("tiny")
 
 
-def run(cols: int, blocks: np.ndarray, stalls: tuple[float, float], *extra) -> None:
-    """Blocks [.., cols, cols] through a transposer, in one stream."""
-    dut = Transposer(config=TINY.with_(cols=cols))
+def run(blocks: np.ndarray, stalls: tuple[float, float], *extra, most_parts: int = 1) -> None:
+    """Blocks [.., cols, parts, cols] through a transposer, in one stream."""
+    cols, parts = blocks.shape[1:3]
+    dut = Transposer(config=TINY.with_(cols=cols, sore_lanes=1), most_parts=most_parts)
     got: list[int] = []
     rngs = random.Random(1), random.Random(2)
     rows = [join(row, 16) for row in blocks.reshape(-1, cols).tolist()]
+
+    async def set_parts(ctx):
+        if most_parts > 1:
+            ctx.set(dut.more, parts - 1)
+
     simulate(
         dut,
+        set_parts,
         put(dut.i, rows, rngs[0], stalls[0]),
         get(dut.o, len(rows), rngs[1], stalls[1], got),
         *(make(dut) for make in extra),
     )
     np.testing.assert_array_equal(
-        [split(row, 16, cols) for row in got], blocks.swapaxes(1, 2).reshape(-1, cols)
+        [split(row, 16, cols) for row in got], blocks.transpose(0, 2, 3, 1).reshape(-1, cols)
     )
 
 
-def some_blocks(cols: int, count: int) -> np.ndarray:
-    return np.random.default_rng(cols).integers(1 << 16, size=(count, cols, cols))
+def some_blocks(cols: int, count: int, parts: int = 1) -> np.ndarray:
+    return np.random.default_rng(cols).integers(1 << 16, size=(count, cols, parts, cols))
 
 
 @pytest.mark.parametrize("stalls", [(0.0, 0.0), (0.5, 0.1), (0.1, 0.6), (0.4, 0.4)], ids=str)
 @pytest.mark.parametrize("cols", [2, 4, 16])
 def test_rows_become_columns(cols, stalls):
-    run(cols, some_blocks(cols, 12), stalls)
+    run(some_blocks(cols, 12), stalls)
+
+
+@pytest.mark.parametrize("stalls", [(0.0, 0.0), (0.4, 0.4)], ids=str)
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_rows_may_come_in_parts(parts, stalls):
+    run(some_blocks(4, 7, parts), stalls, most_parts=5)
 
 
 def test_blocks_follow_each_other_without_a_pause():
@@ -50,7 +63,7 @@ def test_blocks_follow_each_other_without_a_pause():
 
         return testbench
 
-    run(8, some_blocks(8, 4), (0.0, 0.0), watch)
+    run(some_blocks(8, 4), (0.0, 0.0), watch)
     before = 8 - 1 + Transposer.latency
     assert valid[: before + 32] == [0] * before + [1] * 32
 

@@ -65,7 +65,7 @@ def test_fixed_serves_at_once():
 def test_memories_that_there_are_not_are_refused():
     with pytest.raises(ValueError, match="unknown memory 'hbm': known are fixed, ddr4"):
         new_memory("hbm", TINY)
-    fast = TINY.with_(name="fast", axi_bits=1024)
-    message = r"config fast: a port of 1024 bits at 300 MHz moves 38.4 GB/s, DDR4-2400 at most 19.2"
+    fast = TINY.with_(name="fast", clock_hz=600e6)
+    message = r"config fast: a port of 512 bits at 600 MHz moves 38.4 GB/s, DDR4-2400 at most 19.2"
     with pytest.raises(ValueError, match=message):
         new_memory("ddr4", fast)

@@ -4,7 +4,7 @@
 double sc_time_stamp() { return 0; }
 
 struct Given { uint64_t cycle, mask; };
-struct Event { uint64_t cycle, kind, value; };
+struct Event { uint64_t cycle, kind, value, mask; uint8_t data[LINE]; };
 struct Written { uint64_t line, count; };
 
 static void set_request(uint32_t* words, const Written& burst) {
@@ -16,7 +16,7 @@ static std::string fault;
 extern "C" const char* what_failed() { return fault.c_str(); }
 
 enum { DISPATCHED, A_STARTED, B_STARTED, A_ENDED, B_ENDED, S_STARTED, S_ENDED,
-       WATCHED_0, WATCHED_1, A_WRITE, B_WRITE, WRITTEN, FAILED };
+       WATCHED_0, WATCHED_1, A_WRITE, B_VALUES, B_INDICES, WRITTEN, FAILED };
 const uint32_t UPDATES = 1 << 4;
 
 // Returns the number of events, or -1 and `what_failed`.
@@ -36,9 +36,19 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
         return (seed >> 16 & 255) < stall;
     };
     uint64_t count = 0, gift = 0, update = 0, moved = 0, written = 0, cycle = 0;
-    const auto log = [&](uint64_t kind, uint64_t value) {
+    const auto log = [&](uint64_t kind, uint64_t value) -> Event& {
         need(count < room, "too many events", cycle);
-        events[count++] = {cycle, kind, value};
+        Event& event = events[count++];
+        event.cycle = cycle;
+        event.kind = kind;
+        event.value = value;
+        return event;
+    };
+    const auto rows_written = [&](uint64_t kind, uint64_t half, uint64_t line, uint64_t mask,
+                                  const uint32_t* data) {
+        Event& event = log(kind, half << 63 | line);
+        event.mask = mask;
+        std::memcpy(event.data, data, LINE);
     };
     const auto clock = [&] { top->clk = 1; top->eval(); top->clk = 0; top->eval(); };
     PORT_TABLES
@@ -117,16 +127,19 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
             if (top->store_ended) log(S_ENDED, 0);
             if (top->tokens_exec___05Fwaited) log(WATCHED_0, 0);
             if (top->tokens_exec___05Ftaken) log(WATCHED_1, 0);
-            // A line begins with its number: which one is written where.
-            uint32_t number = top->line[0];
-            const auto wrote = [&](uint64_t kind, uint64_t half, uint64_t index, uint64_t line) {
-                const bool same = !std::memcmp(&top->line[0], memory + uint64_t(number) * LINE, LINE);
+            if (top->load_a_valid) {
+                // A line begins with its number: which one is written where.
+                const uint64_t number = top->line[0], line = top->load_a_line;
+                const bool same = !std::memcmp(&top->line[0], memory + number * LINE, LINE);
                 need(number < lines && same, "a line has changed on its way", cycle);
-                log(kind, half << 63 | index << 62 | line << 32 | number);
-            };
-            if (top->load_a_valid) wrote(A_WRITE, top->load_a_half, 0, top->load_a_line);
-            if (top->load_b_valid)
-                wrote(B_WRITE, top->load_b_half, top->load_b_index, top->load_b_line);
+                log(A_WRITE, uint64_t(top->load_a_half) << 63 | line << 32 | number);
+            }
+            if (top->load_b_values_valid)
+                rows_written(B_VALUES, top->load_b_values_half, top->load_b_values_line,
+                             top->load_b_values_mask, &top->load_b_values_data[0]);
+            if (top->load_b_indices_valid)
+                rows_written(B_INDICES, top->load_b_indices_half, top->load_b_indices_line,
+                             top->load_b_indices_mask, &top->load_b_indices_data[0]);
             if (top->written & UPDATES) { log(WRITTEN, 0); ++written; }
             if (top->error) { log(FAILED, uint64_t(top->error) << 32 | top->error_number); break; }
             if (top->done && written == write_count && gift == gifts) break;

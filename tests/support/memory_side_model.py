@@ -23,7 +23,6 @@ from sparsat.sim.memory import LATENCY
 
 HERE = Path(__file__).parent
 AXI_MEMORY = Path(sparsat.hw.tools.verilator.__file__).parent / "cpp" / "axi_memory.h"
-EVENT = np.dtype([("cycle", np.uint64), ("kind", np.uint64), ("value", np.uint64)])
 EVENTS = 1 << 18
 NEVER = (1 << 64) - 1
 READ_DELAY = LATENCY - TO_MEMORY - FROM_MEMORY
@@ -46,9 +45,10 @@ class Kind(IntEnum):
     WATCHED_0 = 7
     WATCHED_1 = 8
     A_WRITE = 9
-    B_WRITE = 10
-    WRITTEN = 11
-    FAILED = 12
+    B_VALUES = 10
+    B_INDICES = 11
+    WRITTEN = 12
+    FAILED = 13
 
 
 @dataclass
@@ -108,7 +108,7 @@ class MemorySideModel:
         memory.reshape(-1)[at * self.config.line_bytes :][: len(words)] = words
         gifts = np.array([*script.gifts, (NEVER, 0)], np.uint64)
         writes = np.array([*script.writes, (0, 0)], np.uint64)
-        events = np.zeros(EVENTS, EVENT)
+        events = np.zeros(EVENTS, _event(self.config))
         stall = stall or Stall()
         count = self._run(
             _at(memory),
@@ -144,10 +144,51 @@ def error_of(events: np.ndarray) -> tuple[Error, int]:
     return Error(int(last["value"]) >> 32), int(last["value"]) & 0xFFFFFFFF
 
 
-def writes_of(events: np.ndarray, kind: Kind) -> list[tuple[int, int, int, int]]:
-    """(half, index, line of the half, line of memory) of all writes to a scratchpad."""
-    values = [int(value) for value in events["value"][events["kind"] == kind]]
-    return [(v >> 63, v >> 62 & 1, v >> 32 & (1 << 30) - 1, v & 0xFFFFFFFF) for v in values]
+def writes_of_a(events: np.ndarray) -> list[tuple[int, int, int]]:
+    """(half, line of the half, line of memory) of all writes to A."""
+    values = [int(value) for value in events["value"][events["kind"] == Kind.A_WRITE]]
+    return [(v >> 63, v >> 32 & (1 << 31) - 1, v & 0xFFFFFFFF) for v in values]
+
+
+@dataclass
+class BChunk:
+    """What is written of a chunk: rows of values and of indices, [rows, bytes], and where."""
+
+    half: int
+    value_rows: np.ndarray
+    values: np.ndarray
+    index_rows: np.ndarray
+    indices: np.ndarray
+
+
+def chunks_of_b(events: np.ndarray, cols: int) -> list[BChunk]:
+    """The writes to B, cut where they go to the other half."""
+    writes = events[(events["kind"] == Kind.B_VALUES) | (events["kind"] == Kind.B_INDICES)]
+    halves = (writes["value"] >> np.uint64(63)).astype(int)
+    parts = np.split(writes, np.flatnonzero(np.diff(halves)) + 1) if len(writes) else []
+    return [
+        BChunk(
+            int(part["value"][0] >> np.uint64(63)),
+            *_rows(part[part["kind"] == Kind.B_VALUES], 2 * cols),
+            *_rows(part[part["kind"] == Kind.B_INDICES], cols // 2),
+        )
+        for part in parts
+    ]
+
+
+def _rows(writes: np.ndarray, row_bytes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Number and bytes of each row that is written."""
+    per_line = writes["data"].shape[1] // row_bytes
+    data = writes["data"].reshape(-1, per_line, row_bytes)
+    rows = np.arange(per_line, dtype=np.uint64)
+    counts = writes["mask"][:, None] >> rows & np.uint64(1) == 1
+    lines = (writes["value"] & np.uint64((1 << 63) - 1))[:, None]
+    return (lines * np.uint64(per_line) + rows)[counts].astype(int), data[counts]
+
+
+def _event(config: SATConfig) -> np.dtype:
+    names = ("cycle", "kind", "value", "mask")
+    return np.dtype([*((name, np.uint64) for name in names), ("data", np.uint8, config.line_bytes)])
 
 
 def _at(array: np.ndarray) -> ctypes.c_void_p:

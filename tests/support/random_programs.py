@@ -131,8 +131,9 @@ def _load_b(rng: random.Random, config: SATConfig, outer: int, inner: int) -> Lo
     fields = _load_fields(rng, config, outer, inner)
     mode = rng.choice(list(Mode))
     if mode == Mode.TRANSPOSE:
-        fields["tokens"] = rng.choice([1, 3, 4, 10])
-        fields["lines"] = fields["tokens"] * rng.choice([1, 2, 5])
+        tokens, channels = rng.choice([1, 3, 4, 10]), config.block * rng.choice([1, 2, 5])
+        fields |= {"tokens": tokens, "channels": channels}
+        fields["lines"] = -(-2 * tokens * channels // config.line_bytes)
     elif mode == Mode.COPY and rng.random() < 0.5:
         fields |= {
             "index_address": _line(rng, config),

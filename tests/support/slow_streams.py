@@ -8,12 +8,12 @@ from itertools import product
 from slow_core import LATENCY, SETUP, Machine, Steps, bursts, lines_of
 from sparsat.hw.isa.instructions import LoadA, LoadB, Mode, Sem, Store, Update, Vector
 
-ROOM, AHEAD = 4, 2
+ROOM, BUFFER, AHEAD = 4, 2, 2
 
 
 def load(m: Machine, engine: str) -> Steps:
     full, free = (Sem.A_FULL, Sem.A_FREE) if engine == "LOAD_A" else (Sem.B_FULL, Sem.B_FREE)
-    passed = [0] * ROOM
+    passed = [0] * ROOM  # when bursts have passed SORE or the transposer
     while True:
         index = yield from m.instruction(engine)
         each = m.program[index]
@@ -25,9 +25,22 @@ def load(m: Machine, engine: str) -> Steps:
                 if cost:
                     yield from m.until(passed[-ROOM])
                 ask = yield from m.ask(engine, part, False, index)
-                passed.append(max(passed[-1], ask.end + LATENCY) + cost)
-            m.give(passed[-1], [full])
-        m.end(passed[-1], index)
+                there = ask.end + LATENCY
+                if cost:
+                    passed.append(max(passed[-1], ask.first + LATENCY + BUFFER) + cost)
+                    there = passed[-1] + tail(m, each)
+            m.give(there, [full])
+        m.end(there, index)
+        if cost:
+            yield from m.until(there)
+
+
+def tail(m: Machine, each: LoadA) -> int:
+    """Cycles until what comes of the last line is in B."""
+    assert isinstance(each, LoadB)
+    if each.mode == Mode.PRUNE:
+        return each.n * (m.config.cols // m.config.sore_lanes) + 5
+    return each.channels + 3
 
 
 def load_bursts(m: Machine, each: LoadA, o: int, i: int) -> Iterator[tuple[list[int], int]]:
@@ -42,12 +55,12 @@ def load_bursts(m: Machine, each: LoadA, o: int, i: int) -> Iterator[tuple[list[
         for part in parts:
             cost = 0
             if mode == Mode.PRUNE:
-                cost = len(part) * -(-values // m.config.sore_lanes)
+                cost = len(part) * (values // m.config.sore_lanes)
             if mode == Mode.TRANSPOSE and isinstance(each, LoadB):
                 cost = len(part) * (values // cols)
-                if part is parts[-1]:  # as if the last tokens were all there
-                    missing = -(-each.tokens // cols) * cols - each.tokens
-                    cost += missing * (each.lines // each.tokens) * (values // cols)
+                if part is parts[-1]:  # as if the last tokens were all there, and nothing else
+                    all_tokens = -(-each.tokens // cols) * cols
+                    cost += all_tokens * (each.channels // cols) - each.lines * (values // cols)
             yield part, cost
     if isinstance(each, LoadB) and each.index_lines:
         for s in range(each.segments):

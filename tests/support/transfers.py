@@ -1,22 +1,27 @@
 """Random programs of LOADs and STOREs with scripted tokens, and what the simulated machines say."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
+from math import gcd
 from typing import Any
 
 import numpy as np
 
-from memory_side_model import Script
+from memory_side_model import BChunk, Script
 from slow_core import LATENCY, Machine, Seen, Steps
 from slow_streams import Storing, load, load_bursts
 from sparsat.hw.config import SATConfig
-from sparsat.hw.isa.instructions import Halt, Instruction, LoadA, LoadB, Opcode, Sem, Store
-from sparsat.hw.isa.site import half_rows_c
-from sparsat.hw.load_walk import half_lines
+from sparsat.hw.isa.instructions import Halt, Instruction, LoadA, LoadB, Mode, Opcode, Sem, Store
+from sparsat.hw.isa.site import half_rows_b, half_rows_c
+from sparsat.hw.load_walk import half_lines, rows_of_line
 from sparsat.sim.engines.decoded import decode
 from sparsat.sim.engines.loop import run_machine
 from sparsat.sim.engines.state import new_state
+from sparsat.sim.functional.loads import load_b
+from sparsat.sim.functional.state import Machine as Functional
+from sparsat.sim.functional.words import pack_indices
 from sparsat.sim.memory import new_memory
 
 PROGRAM_LINES = 1 << 12
@@ -36,11 +41,22 @@ def random_transfers(rng: random.Random, config: SATConfig, stores: bool) -> lis
 
 
 def _load_a(rng: random.Random, config: SATConfig) -> LoadA:
-    return _load(rng, config, "a")
+    loops = _loops(rng)
+    lines = _copied(rng, loops["segments"], half_lines(config, Opcode.LOAD_A))
+    return LoadA(**loops, **_plane(rng, config, loops, lines))
 
 
-def _load_b(rng: random.Random, config: SATConfig) -> LoadA:
-    return _load(rng, config, "b")
+def _load_b(rng: random.Random, config: SATConfig) -> LoadB:
+    loops, mode = _loops(rng), rng.choice([Mode.COPY, *Mode])
+    if mode != Mode.COPY:
+        return (_pruned if mode == Mode.PRUNE else _transposed)(rng, config, loops)
+    fields, segments = dict(loops), loops["segments"]
+    lines = _copied(rng, segments, half_lines(config, Opcode.LOAD_B))
+    fields |= _plane(rng, config, loops, lines)
+    if rng.random() < 0.5:
+        lines = _copied(rng, segments, half_lines(config, Opcode.LOAD_B, index=True))
+        fields |= _plane(rng, config, loops, lines, "index_")
+    return LoadB(**fields)
 
 
 def _store(rng: random.Random, config: SATConfig) -> Store:
@@ -78,23 +94,43 @@ def _within(low: int, high: int, ways: list[int]) -> tuple[int, int]:
     return low - sum(way for way in ways if way < 0), high - sum(way for way in ways if way > 0)
 
 
-def _load(rng: random.Random, config: SATConfig, which: str) -> LoadA:
-    kind, opcode = (LoadA, Opcode.LOAD_A) if which == "a" else (LoadB, Opcode.LOAD_B)
+def _loops(rng: random.Random) -> dict[str, int]:
     outer, inner = rng.choice([(1, 1), (1, 1), (2, 1), (1, 3), (2, 2)])
-    segments = rng.choice([1, 1, 2, 5])
-    fields = {"outer": outer, "inner": inner, "segments": segments}
-    fields |= _plane(rng, config, "", fields, half_lines(config, opcode))
-    if which == "b" and rng.random() < 0.5:
-        fields |= _plane(rng, config, "index_", fields, half_lines(config, opcode, index=True))
-    return kind(**fields)
+    return {"outer": outer, "inner": inner, "segments": rng.choice([1, 1, 2, 5])}
+
+
+def _copied(rng: random.Random, segments: int, room: int) -> int:
+    """Lines of a segment."""
+    most = min(room // segments, 150)
+    return rng.choice([1, rng.randint(1, min(most, 10)), rng.randint(1, most)])
+
+
+def _pruned(rng: random.Random, config: SATConfig, loops: dict[str, int]) -> LoadB:
+    log_m = rng.randint(1, 3)
+    m = 2 << log_m
+    n = rng.randint(1, m)
+    rows = rows_of_line(config) * loops["segments"]
+    step = m // gcd(m, rows)
+    most = min(half_rows_b(config) * m // n // rows, 150) // step
+    lines = step * rng.choice([1, rng.randint(1, min(most, 5)), rng.randint(1, most)])
+    return LoadB(mode=Mode.PRUNE, n=n, log_m=log_m, **loops, **_plane(rng, config, loops, lines))
+
+
+def _transposed(rng: random.Random, config: SATConfig, loops: dict[str, int]) -> LoadB:
+    cols, block = config.cols, config.block
+    tokens = rng.choice([1, cols - 1, cols, cols + 1, 2 * cols, rng.randint(1, 3 * cols)])
+    room = half_rows_b(config) // loops["segments"] // -(-tokens // cols)
+    most = min(room, 300) // block
+    channels = block * rng.choice([1, rng.randint(1, most), rng.randint(1, most)])
+    lines = -(-2 * tokens * channels // config.line_bytes)
+    fields = {"mode": Mode.TRANSPOSE, "tokens": tokens, "channels": channels}
+    return LoadB(**fields, **loops, **_plane(rng, config, loops, lines))
 
 
 def _plane(
-    rng: random.Random, config: SATConfig, name: str, loops: dict[str, int], room: int
+    rng: random.Random, config: SATConfig, loops: dict[str, int], lines: int, name: str = ""
 ) -> dict[str, int]:
     """Address, strides and lines of values or of indices, all in memory behind the program."""
-    most = min(room // loops["segments"], 150)
-    lines = rng.choice([1, rng.randint(1, min(most, 10)), rng.randint(1, most)])
     strides = {
         f"{loop}_stride": rng.choice([0, 1, -1, 64, -64, 100, 500])
         for loop in ("outer", "inner", "segment")
@@ -192,22 +228,47 @@ def simulate(
     return run_machine(state, decode(config, program))
 
 
-def expected_writes(
-    config: SATConfig, program: list[Instruction], kind: type
-) -> list[tuple[int, int, int, int]]:
-    """(half, index, line of the half, line of memory), in order."""
+def expected_writes_of_a(
+    config: SATConfig, program: list[Instruction]
+) -> list[tuple[int, int, int]]:
+    """(half, line of the half, line of memory), in order."""
     machine, found, half = Machine(config, program, "fixed"), [], 0
-    for each in of_kind(program, kind):
-        index_lines = getattr(each, "index_lines", 0)
+    for each in of_kind(program, LoadA):
         for o, i in product(range(each.outer), range(each.inner)):
             lines = [line for part, _ in load_bursts(machine, each, o, i) for line in part]
-            values = each.segments * each.lines
-            assert len(lines) == values + each.segments * index_lines
-            for place, line in enumerate(lines):
-                index = int(place >= values)
-                found.append((half, index, place - index * values, line))
+            found += [(half, place, line) for place, line in enumerate(lines)]
             half ^= 1
     return found
+
+
+def check_b(
+    config: SATConfig, program: list[Instruction], memory: np.ndarray, chunks: list[BChunk]
+) -> None:
+    """After each chunk its half of B is as in the functional simulator, untouched rows too."""
+    machine = Functional(config, memory.reshape(-1), None)
+    values, indices = machine.b.copy(), np.stack([*map(pack_indices, machine.b_index)])
+    expected = _contents(machine, of_kind(program, LoadB))
+    for chunk, (half, b, b_index) in zip(chunks, expected, strict=True):
+        assert chunk.half == half
+        for rows in (chunk.value_rows, chunk.index_rows):
+            assert len(np.unique(rows)) == len(rows)
+        values[half, chunk.value_rows] = chunk.values.view(np.uint16)
+        indices[half, chunk.index_rows] = chunk.indices
+        np.testing.assert_array_equal(values[half], b)
+        np.testing.assert_array_equal(indices[half], pack_indices(b_index))
+
+
+def _contents(
+    machine: Functional, loads: list[LoadB]
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """A half of B and what it holds after each chunk."""
+    for each in loads:
+        running = load_b(machine, each)
+        next(running)
+        for _ in range(each.outer * each.inner):
+            next(running, None)
+            half = machine.load_b.half
+            yield half, machine.b[half], machine.b_index[half]
 
 
 def expected_memory(config: SATConfig, program: list[Instruction], sums: np.ndarray) -> np.ndarray:

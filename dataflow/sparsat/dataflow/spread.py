@@ -19,6 +19,7 @@ from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.copies import column_rows
 from sparsat.hw.isa.instructions import Advance, Exec, Instruction, LoadA, LoadB, Mode, Store
+from sparsat.hw.isa.site import most_channels
 
 
 @dataclass(frozen=True)
@@ -295,7 +296,9 @@ class SpreadPlan:
         b = nest.b
         assert b is not None
         image = b.image_values * HALF
-        turned = {"mode": Mode.TRANSPOSE, "tokens": b.height} if nest.b_turned else {}
+        turned: dict[str, int] = {}
+        if nest.b_turned:
+            turned = {"mode": Mode.TRANSPOSE, "tokens": b.height, "channels": b.row_values}
         per_segment = run.images if not nest.b_turned else 1
         return LoadB(
             address=at.b + run.first * image,
@@ -609,6 +612,8 @@ def _images_that_fit(halves: Halves, nest: Spread, mapping: Mapping, width: int)
     limits.append(halves.c // out)
     if nest.b:
         limits.append(halves.b // _b_rows_of_image(nest))
+        if nest.b_turned and nest.b.row_values > most_channels(nest.b.config):
+            return 0
     return min(limits)
 
 

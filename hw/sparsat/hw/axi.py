@@ -9,8 +9,6 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.fifo import Queue
 from sparsat.hw.timing import BURST
 
-BOUNDARY = 4096
-"""No burst of AXI crosses a multiple of this many bytes."""
 INCREMENTING = 1
 """Type of a burst: each beat lies behind the one before."""
 ADDRESS_BITS = 40
@@ -46,20 +44,7 @@ def axi_signature(config: SATConfig) -> wiring.Signature:
 
 
 def line_bits(config: SATConfig) -> int:
-    """Bits of a line's number.
-
-    ValueError where ports cannot be built: a line's number must be the upper bits of its address,
-    and a burst of `BURST` lines must not cross `BOUNDARY`.
-    """
-    where = f"SATConfig {config.name!r}"
-    if config.channels & (config.channels - 1):
-        raise ValueError(f"{where}: channels is {config.channels}, it must be 1, 2 or 4")
-    most = BOUNDARY * 8 // BURST
-    if config.axi_bits > most:
-        raise ValueError(
-            f"{where}: axi_bits is {config.axi_bits}, it must be at most {most}, "
-            f"for bursts of {BURST} beats to lie within {BOUNDARY} bytes"
-        )
+    """Bits of a line's number, the upper bits of its address."""
     return ADDRESS_BITS - (config.line_bytes - 1).bit_length()
 
 

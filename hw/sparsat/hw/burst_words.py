@@ -26,9 +26,15 @@ class Requester(IntEnum):
 
 
 WRITERS = (Requester.STORE, Requester.UPDATE)
-TAG = StructLayout({"index": 1, "full": 1, "end": 1, "signal": len(Sem), "number": NUMBER_BITS})
-"""What an engine is told again with a burst's answer: lines of an `index` plane, the last burst of
-a chunk (`full`), of an instruction (`end`), what that signals, its number."""
+TAG = StructLayout(
+    {
+        **{"index": 1, "arranged": 1, "full": 1, "end": 1},
+        **{"signal": len(Sem), "number": NUMBER_BITS},
+    }
+)
+"""What an engine is told again with a burst's answer: lines of an `index` plane, lines that SORE or
+the transposer takes (`arranged`), the last burst of a chunk (`full`), of an instruction (`end`),
+what that signals, its number."""
 
 
 def request_layout(config: SATConfig) -> StructLayout:

@@ -32,6 +32,10 @@ class Chunks(wiring.Component):
         It, and its number, from the next cycle on.
     fault : In(Error)
         What is wrong with `x`: it does not run.
+    hold : In(1)
+        Take no instruction.
+    failure : In(Error)
+        What went wrong with lines of `x`: it stops.
     setup, run : Out(1)
         A chunk is being prepared; it runs.
     outside : In(1)
@@ -60,6 +64,8 @@ class Chunks(wiring.Component):
                 "x": Out(fields_layout(opcode)),
                 "number": Out(queued["number"].shape),
                 "fault": In(Error),
+                "hold": In(1),
+                "failure": In(Error),
                 "setup": Out(1),
                 "run": Out(1),
                 "outside": In(1),
@@ -99,8 +105,8 @@ class Chunks(wiring.Component):
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
-                m.d.comb += [self.i.ready.eq(1), self.begin.eq(self.i.valid)]
-                with m.If(self.i.valid):
+                m.d.comb += [self.i.ready.eq(~self.hold), self.begin.eq(self.i.valid & ~self.hold)]
+                with m.If(self.begin):
                     start(self.i.payload.x.wait)
             with m.State("WAIT"):
                 start(self.x.wait)
@@ -122,6 +128,8 @@ class Chunks(wiring.Component):
                     m.next = "CHUNK"
             with m.State("STOPPED"):
                 pass
+        with m.If((self.error == Error.NONE) & (self.failure != Error.NONE)):
+            m.d.sync += self.error.eq(self.failure)
         # One that runs, those whose bursts are asked for, those in memory.
         under_way = Signal(range(1 + ROOM + OPEN + 1))
         m.d.sync += under_way.eq(under_way + self.begin - self.ended)

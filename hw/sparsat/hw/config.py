@@ -35,9 +35,10 @@ class SATConfig:
     a_scratch_kib, b_scratch_kib, c_scratch_kib : int
         Scratchpads, KiB, both halves: one of the private copies of A, the values of B, C.
     sore_lanes, wuve_lanes : int
-        Lanes of the N:M reduction and weight-update engines.
+        Lanes of the N:M reduction and weight-update engines. The former divide `cols`.
     axi_bits, channels : int
-        Width of one memory port and number of ports.
+        Width of one memory port and number of ports. A burst of 64 beats lies within 4 KiB, as AXI
+        demands, and a line's number is part of its address.
     clock_hz : float
     """
 
@@ -68,7 +69,7 @@ class SATConfig:
                 self._need(field, type(getattr(self, field)) is int, "an integer")
         self._need("clock_hz", type(self.clock_hz) in (int, float), "a number")
         self._need("rows", 1 <= self.rows <= 128, "from 1 to 128")
-        self._need("cols", 1 <= self.cols <= 128, "from 1 to 128")
+        self._need("cols", 1 <= self.cols <= 64, "from 1 to 64")
         self._need("m_max", self.m_max in GROUP_SIZES, "4, 8 or 16")
         self._need("depth", _power_of_two(self.depth, 4, 32), "a power of two from 4 to 32")
         for field, most in (("a_regs", 64), ("b_regs", 64)):
@@ -78,10 +79,14 @@ class SATConfig:
         self._need("a_link", self.a_link in (1, 2), "1 or 2 values per cycle")
         for field in ("a_scratch_kib", "b_scratch_kib", "c_scratch_kib"):
             self._need(field, 1 <= getattr(self, field) <= 65536, "from 1 to 65536 KiB")
-        for field in ("sore_lanes", "wuve_lanes"):
-            self._need(field, 1 <= getattr(self, field) <= 256, "from 1 to 256")
-        self._need("axi_bits", _power_of_two(self.axi_bits, 64, 1024), "a power of two, 64 to 1024")
-        self._need("channels", 1 <= self.channels <= 4, "from 1 to 4")
+        divides = self.sore_lanes >= 1 and self.cols % self.sore_lanes == 0
+        self._need("sore_lanes", divides, f"a divisor of cols={self.cols}")
+        self._need("wuve_lanes", 1 <= self.wuve_lanes <= 256, "from 1 to 256")
+        self._need("axi_bits", _power_of_two(self.axi_bits, 64, 512), "a power of two, 64 to 512")
+        self._need("channels", self.channels in (1, 2, 4), "1, 2 or 4")
+        most = self.line_bytes // 4
+        fits = self.cols <= most
+        self._need("cols", fits, f"at most {most}: a line, axi_bits·channels, holds a row of FP32")
         self._need("clock_hz", 1e6 <= self.clock_hz <= 1e9, "from 1 MHz to 1 GHz")
 
     def _need(self, field: str, holds: bool, allowed: str) -> None:

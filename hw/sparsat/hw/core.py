@@ -10,6 +10,7 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.exec import ExecEngine
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.load_b import PLANES
 from sparsat.hw.memory_side import MemorySide
 from sparsat.hw.parts import Parts
 from sparsat.hw.semaphores import ENGINES
@@ -65,22 +66,18 @@ class Core(wiring.Component):
             connect(m, flipped(getattr(self, f"axi_{port}")), getattr(memory, f"axi_{port}"))
         for name in ("start", "program", "instructions"):
             m.d.comb += getattr(memory, name).eq(getattr(self, name))
-        line = memory.line.data
         m.d.comb += [
             exec_.a_write.eq(memory.load_a_valid),
             exec_.a_half.eq(memory.load_a_half),
             exec_.a_line.eq(memory.load_a_line),
-            exec_.a_data.eq(line),
-            exec_.values_data.eq(line),
-            exec_.indices_data.eq(line),
+            exec_.a_data.eq(memory.line.data),
         ]
-        for port, index in ((exec_.values, 0), (exec_.indices, 1)):
-            m.d.comb += [
-                port.valid.eq(memory.load_b_valid & (memory.load_b_index == index)),
-                port.half.eq(memory.load_b_half),
-                port.line.eq(memory.load_b_line),
-                port.mask.eq(~0),
-            ]
+        for plane in PLANES:
+            port = getattr(exec_, plane)
+            for name in ("valid", "half", "line", "mask"):
+                m.d.comb += port[name].eq(getattr(memory, f"load_b_{plane}_{name}"))
+            data = getattr(memory, f"load_b_{plane}_data")
+            m.d.comb += getattr(exec_, f"{plane}_data").eq(data)
         m.d.comb += [
             exec_.store.valid.eq(memory.store_valid),
             exec_.store.half.eq(memory.store_half),

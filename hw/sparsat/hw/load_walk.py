@@ -8,22 +8,26 @@ from amaranth.lib.wiring import In, Out
 from sparsat.hw.axi import line_bits
 from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import fields_layout
-from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.isa.instructions import Mode, Opcode
 from sparsat.hw.isa.site import half_rows_b, half_values_a
 from sparsat.hw.timing import BURST
+
+
+def rows_of_line(config: SATConfig, *, index: bool = False) -> int:
+    """Rows of B's values, or of its indices, in a line: a power of two."""
+    return config.line_bytes // (config.cols // 2 if index else 2 * config.cols)
 
 
 def half_lines(config: SATConfig, opcode: Opcode, *, index: bool = False) -> int:
     """Lines of half of the scratchpad: of A, of B's values, or of its indices."""
     if opcode is Opcode.LOAD_A:
         return half_values_a(config) * 2 // config.line_bytes
-    row_bytes = config.cols // 2 if index else 2 * config.cols
-    return half_rows_b(config) * row_bytes // config.line_bytes
+    return half_rows_b(config) // rows_of_line(config, index=index)
 
 
 def burst_layout(config: SATConfig) -> StructLayout:
     """A burst of an `index` plane or of values; the last one of a chunk (`full`), of all (`end`);
-    `outside` if it is not in memory, or what comes of it not in the half."""
+    `outside` if it is not in memory, or does not fit the half into which it is copied."""
     return StructLayout(
         {
             "line": line_bits(config),
@@ -96,8 +100,9 @@ class LoadWalk(wiring.Component):
                 lines.eq(x[planes[number] + "lines"]),
             ]
 
+        copies = x.mode == Mode.COPY if len(planes) == 2 else 1
         to_border = Signal(range(BURST + 1))
-        run_ends, plane_ends, more_planes = Signal(), Signal(), Signal()
+        run_ends, plane_ends, more_planes, overflows = (Signal() for _ in range(4))
         following = Signal(self._address)
         m.d.comb += [
             to_border.eq(BURST - line[: BURST.bit_length() - 1]),
@@ -108,7 +113,8 @@ class LoadWalk(wiring.Component):
             burst.index.eq(index),
             burst.full.eq(plane_ends & ~more_planes),
             burst.end.eq(burst.full & last_chunk),
-            burst.outside.eq((line >> line_bits(self.config) != 0) | (burst.count > room)),
+            overflows.eq(copies & (burst.count > room)),
+            burst.outside.eq((line >> line_bits(self.config) != 0) | overflows),
             chunk_ends.eq(self.step & burst.full),
             following.eq(segment + self._in_lines(x.segment_stride)),
         ]

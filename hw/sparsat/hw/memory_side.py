@@ -21,7 +21,8 @@ from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import Error, queued_layout
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.isa.site import half_rows_c
-from sparsat.hw.load import Load
+from sparsat.hw.load import LoadA
+from sparsat.hw.load_b import PLANES, LoadB, plane_ports
 from sparsat.hw.load_walk import half_lines
 from sparsat.hw.semaphores import ENGINES, TOKENS, Semaphores
 from sparsat.hw.store import Store
@@ -52,8 +53,10 @@ class MemorySide(wiring.Component):
         Bursts of UPDATE, and the lines that they write.
     line, line_valid, written, written_tag : Out
         See `Bursts`.
-    <load>_valid, <load>_index, <load>_half, <load>_line : Out
-        Writes of `line` to the scratchpads, see `Load`.
+    load_a_valid, load_a_half, load_a_line : Out
+        Writes of `line` to A, see `LoadA`.
+    load_b_<plane>_valid, _half, _line, _mask, _data : Out
+        Writes to B, see `LoadB`.
     store_valid, store_half, store_row : Out, store_values : In(32 * cols)
         Reads of C, see `Store`.
     dispatched, <engine>_started, <engine>_ended : Out(1)
@@ -90,10 +93,11 @@ class MemorySide(wiring.Component):
             name = engine.name.lower()
             ports[f"queue_{name}"] = Out(stream.Signature(queued_layout(engine)))
             ports[f"tokens_{name}"] = In(TOKENS)
-        for load in LOADS:
-            name, lines = load.name.lower(), half_lines(config, load)
-            ports |= {f"{name}_{port}": Out(1) for port in ("valid", "index", "half")}
-            ports[f"{name}_line"] = Out(range(lines))
+        ports |= {f"load_a_{port}": Out(1) for port in ("valid", "half")}
+        ports["load_a_line"] = Out(range(half_lines(config, Opcode.LOAD_A)))
+        for plane, index in PLANES.items():
+            shapes = plane_ports(config, index=index)
+            ports |= {f"load_b_{plane}_{port}": Out(shape) for port, shape in shapes.items()}
         for engine in (*LOADS, Opcode.STORE):
             ports |= {f"{engine.name.lower()}_{port}": Out(1) for port in ("started", "ended")}
         super().__init__(ports)
@@ -134,8 +138,7 @@ class MemorySide(wiring.Component):
             name = engine.name.lower()
             connect(m, queues[engine].o, flipped(getattr(self, f"queue_{name}")))
             connect(m, flipped(getattr(self, f"tokens_{name}")), getattr(semaphores, name))
-        engines = [self._load(m, load, bursts) for load in LOADS]
-        engines.append(self._store(m, bursts))
+        engines = [self._load_a(m, bursts), self._load_b(m, bursts), self._store(m, bursts)]
         idle = []
         for opcode, engine in zip((*LOADS, Opcode.STORE), engines, strict=True):
             name = opcode.name.lower()
@@ -156,11 +159,20 @@ class MemorySide(wiring.Component):
             engine.line.eq(bursts.line),
         ]
 
-    def _load(self, m, opcode, bursts):
-        load, name = Load(config=self.config, opcode=opcode), opcode.name.lower()
-        self._lines(m, bursts, load, Requester[opcode.name])
-        for port in ("valid", "index", "half", "line"):
-            m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(load, f"write_{port}"))
+    def _load_a(self, m, bursts):
+        load = LoadA(config=self.config)
+        self._lines(m, bursts, load, Requester.LOAD_A)
+        for port in ("valid", "half", "line"):
+            m.d.comb += getattr(self, f"load_a_{port}").eq(getattr(load, f"write_{port}"))
+        return load
+
+    def _load_b(self, m, bursts):
+        load = LoadB(config=self.config)
+        self._lines(m, bursts, load, Requester.LOAD_B)
+        for plane, index in PLANES.items():
+            for port in plane_ports(self.config, index=index):
+                name = f"{plane}_{port}"
+                m.d.comb += getattr(self, f"load_b_{name}").eq(getattr(load, name))
         return load
 
     def _store(self, m, bursts):

@@ -1,12 +1,13 @@
 """SORE, the sparse online reduction engine: the N largest values of every M, column by column."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.sore_lane import SORELane, columns_per_lane, lane_control
+from sparsat.hw.timing import SORE_LATENCY
 
 
 def dense_word(config: SATConfig) -> StructLayout:
@@ -34,7 +35,6 @@ class SORE(wiring.Component):
     Parameters
     ----------
     config : SATConfig
-        `sore_lanes` must divide `cols`.
 
     Members
     -------
@@ -47,7 +47,7 @@ class SORE(wiring.Component):
     Source: an engine with this task is in Fang et al., TCAD 2023; how it works inside is ours.
     """
 
-    latency = 5
+    latency = SORE_LATENCY
 
     def __init__(self, *, config: SATConfig):
         self.config = config
@@ -145,7 +145,7 @@ class SORE(wiring.Component):
         with m.If(ctl.advance):
             m.d.sync += [done.eq(tag.valid & tag.last), half.eq(half ^ (tag.valid & tag.last))]
             m.d.sync += [n.eq(tag.n), ctl.dropped.eq(tag.drop)]
-            m.d.sync += ctl.inside.eq(Cat(k <= tag.end for k in range(len(ctl.inside))))
+            m.d.sync += ctl.inside.eq((2 << tag.end) - 1)
         return done, n, ~half
 
     def _send(self, m, done, n, done_half):

@@ -42,6 +42,12 @@ FETCH_BURSTS = 2
 """Bursts of instructions that FETCH holds."""
 ROOM = 4
 """Bursts between memory and SORE or the transposer, and between C and memory."""
+BUFFER = 2
+"""From a line's arrival before SORE or the transposer to its first cycle there."""
+SORE_LATENCY = 5
+"""From the last word of a group, in SORE, to the first one that is kept."""
+TRANSPOSER_LATENCY = 3
+"""From the last row of a block, in the transposer, to its first column."""
 UPDATE_AHEAD = 2
 """Blocks that UPDATE reads ahead of its writes."""
 

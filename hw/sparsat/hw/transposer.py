@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.timing import TRANSPOSER_LATENCY
 
 
 def row_number_bits(config: SATConfig) -> int:
@@ -17,10 +18,13 @@ def row_number_bits(config: SATConfig) -> int:
 
 
 class Transposer(wiring.Component):
-    """Transposes blocks of `cols` by `cols` values that follow each other.
+    """Transposes blocks of `cols` rows that follow each other.
 
-    There is one small memory for each lane. Value c of row r lies in memory c ^ r at address r, so
-    that the values of a row, and those of a column, are all in different ones. The way there and
+    A row comes in parts of `cols` values. The columns of its first part leave first, then those of
+    the others.
+
+    There is one memory for each lane. Value c of a part of row r lies in memory c ^ r at address r,
+    so that the values of a row, and those of a column, are all in different ones. The way there and
     back is an exchange of lanes by r (and by c): one multiplexer for each bit of it. While one
     block comes in, the one before leaves from the other half of the memories.
 
@@ -28,65 +32,89 @@ class Transposer(wiring.Component):
     ----------
     config : SATConfig
         `cols` must be a power of two.
+    most_parts : int
+        Parts of a row, at most.
 
     Members
     -------
     i : In(stream of fmt.width * cols)
-        A row of the block, its first value lowest.
+        A part of a row of the block, its first value lowest.
     o : Out(stream of fmt.width * cols)
         A column of the block in the same order.
+    more : In(range(most_parts))
+        Parts of a row but one; only where `most_parts` is not 1. It changes between blocks, when
+        none is under way.
 
-    One row per cycle in and out, without a pause between blocks unless `o` is held up. A block's
+    One word per cycle in and out, without a pause between blocks unless `o` is held up. A block's
     first column leaves `latency` cycles after its last row has come, or when the block before has
     left.
     """
 
-    latency = 3
+    latency = TRANSPOSER_LATENCY
 
-    def __init__(self, *, config: SATConfig):
+    def __init__(self, *, config: SATConfig, most_parts: int = 1):
         self._bits, self._cols, self._width = row_number_bits(config), config.cols, config.fmt.width
+        self._parts = range(most_parts)
         row = stream.Signature(self._width * self._cols)
-        super().__init__({"i": In(row), "o": Out(row)})
+        more = {"more": In(self._parts)} if most_parts > 1 else {}
+        super().__init__({"i": In(row), "o": Out(row)} | more)
 
     def elaborate(self, platform):
         m = Module()
         store, advance, load = Signal(), Signal(), Signal()
-        came, left = (Signal(self._bits + 1, name=name) for name in ("came", "left"))  # half on top
         full = Signal(2)  # the halves that hold a whole block
-        loaded, by = Signal(), Signal(self._bits)
+        row, row_part, row_half, block_came = self._places(m, store, "row", rows_first=False)
+        column, part, half, block_left = self._places(m, load, "column", rows_first=True)
         m.d.comb += [
-            self.i.ready.eq(~full.bit_select(came[-1], 1)),
+            self.i.ready.eq(~full.bit_select(row_half, 1)),
             store.eq(self.i.valid & self.i.ready),
             advance.eq(~self.o.valid | self.o.ready),
-            load.eq(full.bit_select(left[-1], 1) & advance),
+            load.eq(full.bit_select(half, 1) & advance),
         ]
-        with m.If(store):
-            m.d.sync += came.eq(came + 1)
-            with m.If(came[:-1].all()):
-                m.d.sync += full.bit_select(came[-1], 1).eq(1)
+        with m.If(block_came):
+            m.d.sync += full.bit_select(row_half, 1).eq(1)
+        with m.If(block_left):
+            m.d.sync += full.bit_select(half, 1).eq(0)
+        loaded, by = Signal(), Signal(self._bits)
         with m.If(load):
-            m.d.sync += [left.eq(left + 1), by.eq(left)]
-            with m.If(left[:-1].all()):
-                m.d.sync += full.bit_select(left[-1], 1).eq(0)
+            m.d.sync += by.eq(column)
         with m.If(advance):
             m.d.sync += [loaded.eq(load), self.o.valid.eq(loaded)]
 
-        row = [self.i.payload.word_select(n, self._width) for n in range(self._cols)]
-        column = []
-        for n, value in enumerate(_exchanged(row, came[:-1])):
-            m.submodules[f"lane_{n}"] = lane = Memory(
-                shape=self._width, depth=2 * self._cols, init=[]
-            )
-            write, read = lane.write_port(), lane.read_port(domain="comb")
-            held = Signal(self._width, name=f"held_{n}", reset_less=True)
-            m.d.comb += [write.en.eq(store), write.addr.eq(came), write.data.eq(value)]
-            m.d.comb += read.addr.eq(Cat(left[:-1] ^ n, left[-1]))
-            with m.If(load):
-                m.d.sync += held.eq(read.data)
-            column.append(held)
+        values = [self.i.payload.word_select(n, self._width) for n in range(self._cols)]
+        held = []
+        for n, value in enumerate(_exchanged(values, row)):
+            depth = 1 << self._bits + len(part) + 1
+            m.submodules[f"lane_{n}"] = lane = Memory(shape=self._width, depth=depth, init=[])
+            write, read = lane.write_port(), lane.read_port()
+            m.d.comb += [
+                write.en.eq(store),
+                write.addr.eq(Cat(row, row_part, row_half)),
+                write.data.eq(value),
+                read.en.eq(load),
+                read.addr.eq(Cat(column ^ n, part, half)),
+            ]
+            held.append(read.data)
         with m.If(advance):
-            m.d.sync += self.o.payload.eq(Cat(_exchanged(column, by)))
+            m.d.sync += self.o.payload.eq(Cat(_exchanged(held, by)))
         return m
+
+    def _places(self, m, step, name, *, rows_first):
+        """Counts the words of blocks, in the order of rows or of parts; `step` goes on to the next.
+
+        Returns number of the row (or column), part and half, and whether the block ends now.
+        """
+        number, half = Signal(self._bits, name=name), Signal(name=f"{name}_half")
+        part = Signal(self._parts, name=f"{name}_part")
+        last_part = part == (self.more if len(self._parts) > 1 else 0)
+        last = number.all() & last_part
+        with m.If(step):
+            m.d.sync += half.eq(half ^ last)
+            with m.If(rows_first | last_part):
+                m.d.sync += number.eq(number + 1)
+            with m.If(number.all() if rows_first else 1):
+                m.d.sync += part.eq(Mux(last_part, 0, part + 1))
+        return number, part, half, step & last
 
 
 def _exchanged(values, by):

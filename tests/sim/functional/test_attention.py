@@ -35,7 +35,12 @@ def scores_program(machine: Machine, tokens: int, q: int, k: int, s: int) -> lis
     row_bytes = padded * 2
     return [
         LoadA(**machine.load_images(q, shape, 1)),
-        LoadB(**machine.load_images(k, shape, 1), mode=Mode.TRANSPOSE, tokens=tokens),
+        LoadB(
+            **machine.load_images(k, shape, 1),
+            mode=Mode.TRANSPOSE,
+            tokens=tokens,
+            channels=channels,
+        ),
         Exec(
             **machine.array(),
             **machine.tiles(tokens, blocks, DEPTH // m),

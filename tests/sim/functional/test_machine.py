@@ -277,13 +277,16 @@ def test_nothing_runs_after_halt() -> None:
 
 
 GOOD = [LoadA(lines=A_LINES), LoadB(lines=B_LINES), EXEC, replace(STORE, rows=4)]
+TURNED = LoadB(lines=1, mode=Mode.TRANSPOSE, tokens=2, channels=16)
 ERRORS = [
     ([LoadA(address=1 << 20, lines=1)], r"instruction 0 \(LOAD_A\): RANGE: memory"),
     ([LoadA(address=LINE, inner=2, inner_stride=-2 * LINE, lines=1)], "RANGE: memory -64"),
     ([LoadA(lines=8192 // LINE + 1)], "RANGE: A values"),
     ([LoadB(lines=8192 // LINE + 1)], "RANGE: B rows"),
     ([LoadB(lines=1, mode=Mode.PRUNE, n=9, log_m=log_m_of(8))], "n_keep is 9"),
-    ([LoadB(lines=1, mode=Mode.TRANSPOSE, tokens=3)], "FIELD: 32 values do not hold 3 tokens"),
+    ([replace(TURNED, tokens=3)], "FIELD: 3 tokens of 16 values do not end in the last line of 32"),
+    ([replace(TURNED, lines=2)], "FIELD: 2 tokens of 16 values do not end in the last line of 64"),
+    ([replace(TURNED, channels=0)], "FIELD: 2 tokens of 0 values do not end in the last line"),
     ([*GOOD[:2], replace(EXEC, a_base=1)], r"\(EXEC\): FIELD: a word of 8 values"),
     ([*GOOD[:2], replace(EXEC, a_base=-K)], "RANGE: A values -32"),
     ([*GOOD[:2], replace(EXEC, b_base=1023)], "RANGE: B rows"),

@@ -19,6 +19,7 @@ MEANING = {
     "n": "kept values of a group; n = m is dense",
     "log_m": "m = 2 << log_m",
     "tokens": "tokens of a segment (TRANSPOSE)",
+    "channels": "values of a token (TRANSPOSE)",
     "index_address": "first byte of the indices",
     "index_outer_stride": "bytes",
     "index_inner_stride": "bytes",

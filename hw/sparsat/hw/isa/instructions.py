@@ -143,8 +143,8 @@ class LoadA(Instruction):
 class LoadB(LoadA, Grouped):
     """As LOAD_A, into halves of B; each chunk also takes the indices of its packed values.
 
-    `mode` PRUNE keeps `n` of each `m` rows. TRANSPOSE turns each segment of `tokens`
-    tokens into rows that hold one channel of `cols` tokens. The indices' segments lie at
+    `mode` PRUNE keeps `n` of each `m` rows. TRANSPOSE turns each segment of `tokens` tokens of
+    `channels` values into rows that hold one channel of `cols` tokens. The indices' segments lie at
     `index_address` with strides of their own; `index_lines` is 0 where nothing is packed.
     """
 
@@ -154,6 +154,7 @@ class LoadB(LoadA, Grouped):
     n: int = u(5)
     log_m: int = u(2)
     tokens: int = u(24)
+    channels: int = u(16)
     index_address: int = u(40)
     index_outer_stride: int = s(40)
     index_inner_stride: int = s(40)

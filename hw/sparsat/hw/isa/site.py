@@ -20,6 +20,11 @@ def half_rows_c(config: SATConfig) -> int:
     return config.c_scratch_kib * 1024 // 2 // (4 * config.cols)
 
 
+def most_channels(config: SATConfig) -> int:
+    """Values of a token, at most, that LOAD_B transposes: it holds two blocks of `cols` tokens."""
+    return min(4096, half_rows_b(config))
+
+
 @dataclass(frozen=True)
 class Site:
     """Instruction `index` of a program."""

@@ -23,7 +23,7 @@ from sparsat.hw.isa.instructions import (
 )
 from sparsat.hw.isa.nest import Dim, span
 from sparsat.hw.isa.semaphores import GIVEN_BY, TAKEN_BY
-from sparsat.hw.isa.site import Site, half_rows_b, half_rows_c, half_values_a
+from sparsat.hw.isa.site import Site, half_rows_b, half_rows_c, half_values_a, most_channels
 
 ADDRESS_SPACE = 1 << 40
 
@@ -59,15 +59,10 @@ def validate(
 
 def check_machine(config: SATConfig) -> None:
     """Raise ValueError unless a whole machine can be built, not only its array."""
-    cols, row = config.cols, 2 * config.cols
-    where = f"SATConfig {config.name!r}"
+    cols = config.cols
     if cols < 4 or cols & (cols - 1):
+        where = f"SATConfig {config.name!r}"
         raise ValueError(f"{where}: cols is {cols}, the machine needs a power of two from 4")
-    if config.line_bytes % row:
-        raise ValueError(
-            f"{where}: line_bytes (axi_bits · channels / 8) is {config.line_bytes}, "
-            f"the machine needs a multiple of a row, 2 · cols = {row}"
-        )
 
 
 def _check_mask(site: Site, field: str, allowed: Sequence[Sem]) -> None:
@@ -126,16 +121,24 @@ def _check_load_b(config: SATConfig, site: Site, load: LoadB, memory_bytes: int)
         site.need("lines", rows % m == 0, f"whole groups: a chunk has {rows} rows, m is {m}")
         rows = rows // m * load.n
     if load.mode == Mode.TRANSPOSE:
-        site.need("tokens", load.tokens >= 1, "at least 1")
-        channels = load.lines * line // 2 // load.tokens // config.block * config.block
-        least = f"more: {load.tokens} tokens have less than a block of {config.block} channels"
-        site.need("lines", channels > 0, least)
-        rows = load.segments * -(-load.tokens // config.cols) * channels
+        _check_tokens(config, site, load)
+        rows = load.segments * -(-load.tokens // config.cols) * load.channels
     site.need_room("lines", rows, half_rows_b(config), "the rows of half of B")
     if load.mode == Mode.COPY and load.index_lines:
         _check_indices(config, site, load, memory_bytes)
     else:
         site.need("index_lines", load.index_lines == 0, "0 unless the mode is COPY")
+
+
+def _check_tokens(config: SATConfig, site: Site, load: LoadB) -> None:
+    """A segment is whole tokens, and what is left of its last line."""
+    site.need_counts("tokens", "channels")
+    block, most, tokens = config.block, most_channels(config), load.tokens
+    site.need("channels", load.channels % block == 0, f"a multiple of a block, {block}")
+    site.need("channels", load.channels <= most, f"at most {most}, the transposer has no more room")
+    lines = -(-tokens * load.channels * 2 // config.line_bytes)
+    taken = f"{lines}, so many take {tokens} tokens of {load.channels} values"
+    site.need("lines", load.lines == lines, taken)
 
 
 def _check_indices(config: SATConfig, site: Site, load: LoadB, memory_bytes: int) -> None:

@@ -1,6 +1,7 @@
 """Amaranth to Verilog, with the Yosys that is installed beside this package."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
+
+NO_BITS = re.compile(r"^ *wire \[-1:0\] [^\n]*;\n", re.MULTILINE)
+"""Signals of no bits are declared, with a range that has two, but never used."""
 
 
 def to_verilog(component: Component, name: str, ports: dict[str, Any] | None = None) -> str:
@@ -18,7 +22,8 @@ def to_verilog(component: Component, name: str, ports: dict[str, Any] | None = N
     (active high). No attribute carries a source path, so that equal hardware gives equal text.
     """
     os.environ["YOSYS"] = yosys_path()
-    return verilog.convert(component, name, ports=ports, emit_src=False, strip_internal_attrs=True)
+    text = verilog.convert(component, name, ports=ports, emit_src=False, strip_internal_attrs=True)
+    return NO_BITS.sub("", text)
 
 
 def yosys_path() -> str:

@@ -25,7 +25,15 @@ from sparsat.hw.isa.instructions import (
     Store,
     Update,
 )
-from sparsat.hw.timing import Pace, array_pace, array_release, array_tail, sums_return
+from sparsat.hw.timing import (
+    SORE_LATENCY,
+    TRANSPOSER_LATENCY,
+    Pace,
+    array_pace,
+    array_release,
+    array_tail,
+    sums_return,
+)
 from sparsat.sim.records import record
 
 
@@ -58,10 +66,11 @@ ROW = record("engine row wait signal")
 CHUNKS = "outer inner "
 LOAD = record(
     CHUNKS + "address outer_stride inner_stride segments segment_stride lines index_address "
-    "index_outer_stride index_inner_stride index_segment_stride index_lines cost flush"
+    "index_outer_stride index_inner_stride index_segment_stride index_lines cost fill tail"
 )
 """Addresses and strides in lines; `cost` cycles of SORE or the transposer per line of values,
-`flush` more after each segment. Both are 0 where lines go straight to the scratchpad."""
+`fill` more, or less, at the end of each segment, `tail` until what they leave of a chunk is in the
+scratchpad. All are 0 where lines go straight there."""
 STORE_TABLE = record(
     CHUNKS + "address outer_stride inner_stride row_bytes rows "
     "d1_count d1_stride d2_count d2_stride d3_count d3_stride"
@@ -207,11 +216,13 @@ def _load_b(config: SATConfig, each: LoadB) -> tuple[str, Fields]:
         fields[name] //= line
     fields["index_segment_stride"] //= line
     if each.mode == Mode.PRUNE:
-        fields["cost"] = -(-values // config.sore_lanes)
+        fields["cost"] = values // config.sore_lanes
+        fields["tail"] = each.n * config.cols // config.sore_lanes + SORE_LATENCY
     if each.mode == Mode.TRANSPOSE:
-        rows = each.lines // each.tokens * values // config.cols
-        fields["cost"] = -(-values // config.cols)
-        fields["flush"] = -each.tokens % config.cols * rows
+        rows = -(-each.tokens // config.cols) * each.channels
+        fields["cost"] = values // config.cols
+        fields["fill"] = rows - each.lines * fields["cost"]
+        fields["tail"] = each.channels + TRANSPOSER_LATENCY
     return "load", fields
 
 

@@ -3,7 +3,7 @@
 from numba import njit
 
 from sparsat.hw.isa.instructions import Sem
-from sparsat.hw.timing import ROOM, SETUP
+from sparsat.hw.timing import BUFFER, ROOM, SETUP
 from sparsat.sim.engines.state import (
     BUSY,
     CHUNK,
@@ -48,17 +48,15 @@ def load_served(m, e, end):
     """A burst's service ends in cycle `end`."""
     eng, place, now = m.engines[e], m.loads[e - LOAD_A], m.clock.now
     x = place.x
-    place.last = max(end + LATENCY, place.last)
-    if not place.index:
-        place.last += x.cost * eng.lines
-        if eng.run_left == 0:
-            place.last += x.flush
-    place.passed[place.burst % ROOM] = place.last
-    place.burst += 1
+    if x.cost:
+        _arrange(place, end - eng.lines + LATENCY, eng.lines, eng.run_left == 0)
+    else:
+        place.last = end + LATENCY
     if eng.run_left or _next_run(m, e):
         _ask(m, e, now + 1)
         return
-    give(m, place.last, 1 << FULL[e - LOAD_A])
+    full = place.last + x.tail
+    give(m, full, 1 << FULL[e - LOAD_A])
     place.i += 1
     if place.i == x.inner:
         place.i = 0
@@ -66,15 +64,26 @@ def load_served(m, e, end):
     if place.o < x.outer:
         go_on(eng, CHUNK, now + 1)
     else:
-        finish(m, e, place.last, eng.signal, eng.instruction)
-        go_on(eng, EMPTY, now + 1)
+        finish(m, e, full, eng.signal, eng.instruction)
+        go_on(eng, EMPTY, full if x.cost else now + 1)
+
+
+@njit
+def _arrange(place, first, lines, ends):
+    """`lines`, of which the first is there in cycle `first`, pass SORE or the transposer; a segment
+    `ends` with them or not."""
+    place.last = max(first + BUFFER, place.last) + place.x.cost * lines
+    if ends:
+        place.last += place.x.fill
+    place.passed[place.burst % ROOM] = place.last
+    place.burst += 1
 
 
 @njit
 def _ask(m, e, at):
     """Ask in cycle `at`, or when SORE or the transposer has room if that is on the way."""
     place = m.loads[e - LOAD_A]
-    if place.x.cost and not place.index:
+    if place.x.cost:
         at = max(at, place.passed[place.burst % ROOM])
     ask(m.engines[e], at)
 

@@ -47,8 +47,8 @@ FRONT = record("at next engine entered halted bursts", first=FETCH_BURSTS)
 """FETCH and dispatcher: `at`: when instruction `next`, for `engine`, can go, `entered`: when the
 last one went; `bursts` fetched, and the first cycle of the last ones' service."""
 LOADING = record("o i segment index burst last", passed=ROOM, x=LOAD)
-"""Place in the loops, `burst` number, when the `last` burst passed SORE, when those before did; `x`
-is the instruction, here and below."""
+"""Place in the loops; how many bursts (`burst`) went to SORE or the transposer, when the last ones
+have `passed`; when the `last` one of all has; `x` is the instruction, here and below."""
 STORING = record(
     "o i d1 d2 d3 byte end burst count read_end granted",
     line=ROOM,

@@ -62,11 +62,13 @@ def _arranged(machine: Machine, op: LoadB, segments: np.ndarray) -> tuple[np.nda
 
 
 def _transposed(machine: Machine, op: LoadB, segments: np.ndarray) -> np.ndarray:
-    """Each segment's tokens of C values as rows, [segments, ceil(tokens / cols) · C, cols]."""
-    cols, block, values = machine.config.cols, machine.config.block, segments.shape[1]
-    channels = values // max(1, op.tokens) // block * block
-    if op.tokens == 0 or channels == 0:
-        raise MachineError(f"FIELD: {values} values do not hold {op.tokens} tokens of {block}")
-    tokens = segments[:, : op.tokens * channels].reshape(op.segments, op.tokens, channels)
+    """Each segment's tokens as rows, [segments, ceil(tokens / cols), channels, cols]."""
+    cols, count, used = machine.config.cols, segments.shape[1], op.tokens * op.channels
+    if not 0 <= count - used < machine.config.line_bytes // 2 or used == 0:
+        raise MachineError(
+            f"FIELD: {op.tokens} tokens of {op.channels} values do not end in the last line of "
+            f"{count} values"
+        )
+    tokens = segments[:, :used].reshape(op.segments, op.tokens, op.channels)
     padded = np.pad(tokens, ((0, 0), (0, -op.tokens % cols), (0, 0)))
-    return padded.reshape(op.segments, -1, cols, channels).swapaxes(2, 3)
+    return padded.reshape(op.segments, -1, cols, op.channels).swapaxes(2, 3)
