@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 import sparsat.hw.tools.verilator
-
 from sparsat.hw.axi import line_bits
 from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY, WRITE
 from sparsat.hw.config import SATConfig

@@ -98,7 +98,9 @@ class Execution:
                     issued = m.now
                     chunk.issued += 1
             if not x.ws:
-                self.release(chunk, issued + op.load_b + max(m.config.rows, m.config.cols) + RELEASE)
+                self.release(
+                    chunk, issued + op.load_b + max(m.config.rows, m.config.cols) + RELEASE
+                )
             if chunk.ends_operation(returning=sums_return(m.config, op)):
                 break
             before = chunk

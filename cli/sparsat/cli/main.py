@@ -2,7 +2,7 @@
 
 import typer
 
-from sparsat.cli import compare, gemm, generate, simulate, train
+from sparsat.cli import compare, gemm, generate, simulate, train, verify
 
 app = typer.Typer(
     name="sparsat",
@@ -24,5 +24,6 @@ for module, function in (
     (train, train.train),
     (simulate, simulate.simulate),
     (compare, compare.compare),
+    (verify, verify.verify),
 ):
     app.command(function.__name__, help=_flow(module.HELP), epilog=module.EXAMPLES)(function)

@@ -6,7 +6,7 @@ entries share a word of 16 values, each row keeps it for as many slots; where th
 goes to several rows at once (`wide`).
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -133,9 +133,7 @@ class AWalk(wiring.Component):
 
     def _shape(self, m, x):
         """Entries of a row's slot, their values, how many share a word: registers, as `x` is."""
-        shape = Signal(
-            StructLayout({"wide": 1, "entries": 5, "log_values": 3, "log_share": 2})
-        )
+        shape = Signal(StructLayout({"wide": 1, "entries": 5, "log_values": 3, "log_share": 2}))
         group = (2 << x.log_m)[:5]
         log_values = Mux(x.a_mn, log_ir(x.ir), x.log_m + 1)
         m.d.sync += [
@@ -307,9 +305,6 @@ class AWalk(wiring.Component):
             taking.slots.eq(later(m, slots, WALK - 1)),
             taking.wide.eq(shape.wide),
             self.outside.eq(
-                valid
-                & inside
-                & wanted
-                & ((address < 0) | (address >= half_values_a(self.config)))
+                valid & inside & wanted & ((address < 0) | (address >= half_values_a(self.config)))
             ),
         ]

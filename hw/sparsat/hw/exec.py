@@ -94,7 +94,10 @@ class ExecEngine(wiring.Component):
             sequencer.step_ready.eq(array.step_ready),
             sequencer.stop.eq(self.stop),
             c.opened.eq(array.i.valid & array.i.ready),
-            *(getattr(self, n).eq(getattr(sequencer, n)) for n in ("started", "ended", "waits", "idle")),
+            *(
+                getattr(self, n).eq(getattr(sequencer, n))
+                for n in ("started", "ended", "waits", "idle")
+            ),
         ]
         for side in (a, b, c):
             for name in ("decoded", "x", "chunk_valid", "chunk"):

@@ -127,7 +127,9 @@ class ExecPlan(wiring.Component):
         tile = later(x.groups * period, COUNT_BITS + 10, "tile")
         drain = later((rows + 1) * interleave, 14, "drain")
         spacing = few(later(Mux(tile > drain, tile, drain), COUNT_BITS + 10, "longer"), "spacing")
-        between = few(later(Mux(self._tiles < 2, 0, self._tiles - 2), COUNT_BITS, "more"), "between")
+        between = few(
+            later(Mux(self._tiles < 2, 0, self._tiles - 2), COUNT_BITS, "more"), "between"
+        )
         needed = later(rows - 1 + LEAVE + C_TURN + interleave, 9, "needed")
         # Of less than two tiles the time is negative, of two it is 0: never enough.
         m.d.sync += self.plan.resumed_goes_on.eq(~x.ws & (between * spacing >= needed))

@@ -1,13 +1,13 @@
 """EXEC in time: which tokens, which operations of the array, when what is given back."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.exec_faults import exec_fault
-from sparsat.hw.exec_plan import PLAN, SLOT_BITS, TIME_BITS, ExecPlan
+from sparsat.hw.exec_plan import SLOT_BITS, TIME_BITS, ExecPlan
 from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import Error, fields_layout, queued_layout
 from sparsat.hw.isa.instructions import Advance, Opcode, Sem

@@ -11,6 +11,7 @@ from sparsat.hw.array_op import ROW_WORDS as ENTRIES
 from sparsat.hw.array_op import WORD
 from sparsat.hw.config import SATConfig
 
+
 class RowBuffer(wiring.Component):
     """A queue of words, in rounds of as many as a slot has entries; a round may serve several slots.
 
@@ -94,9 +95,7 @@ class RowBuffer(wiring.Component):
             distance.eq(self.number - taking.first),
             new.word.eq(self.word),
             new.place.eq(taking.place + Mux(taking.wide, distance << taking.log_values, 0)),
-            new.live.eq(
-                Mux(taking.wide, Mux(distance < taking.live, LIVE, 0), taking.live)
-            ),
+            new.live.eq(Mux(taking.wide, Mux(distance < taking.live, LIVE, 0), taking.live)),
             new.entries.eq(taking.entries),
             new.log_values.eq(taking.log_values),
             new.slots.eq(taking.slots),

@@ -153,7 +153,9 @@ class Level:
     last: Signal
 
 
-def nest(m: Module, start: ValueLike, step: ValueLike, counts: dict[str, ValueLike]) -> dict[str, Level]:
+def nest(
+    m: Module, start: ValueLike, step: ValueLike, counts: dict[str, ValueLike]
+) -> dict[str, Level]:
     """Loops of `counts` turns, the innermost first. `step` ends a turn of that one; all begin again
     with `start`."""
     levels, ends = {}, Value.cast(step)
@@ -204,5 +206,3 @@ def product(m: Module, shape, digit, step):
     second = Signal(shape)
     m.d.sync += [first.eq(digit * step), second.eq(first)]
     return second
-
-

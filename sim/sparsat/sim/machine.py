@@ -15,7 +15,7 @@ from sparsat.hw.isa.instructions import Instruction, Sem
 from sparsat.sim.engines.decoded import Engine, decode
 from sparsat.sim.engines.loop import run_machine
 from sparsat.sim.engines.state import CHUNK, EMPTY, WAITING, new_state
-from sparsat.sim.memory import new_memory
+from sparsat.sim.memory import LATENCY, new_memory
 
 CAUSES = (*(sem.name for sem in Sem), "NO_INSTRUCTION", "MEMORY")
 """What engines wait for, in the order of `Timing.waited`."""
@@ -50,12 +50,17 @@ class Timing:
     waited: np.ndarray
 
 
-def run(config: SATConfig, program: list[Instruction], memory: str = "fixed") -> Timing:
-    """Run a program that `validate` would pass, on one of `MEMORIES`.
+def run(
+    config: SATConfig,
+    program: list[Instruction],
+    memory: str = "fixed",
+    latency: int = LATENCY,
+) -> Timing:
+    """Run a program that `validate` would pass, on one of `MEMORIES`, `latency` cycles away.
 
     ValueError for a program or memory that does not fit, MachineError where it cannot go on.
     """
-    state = new_state(config, new_memory(memory, config))
+    state = new_state(config, new_memory(memory, config, latency))
     done = run_machine(state, decode(config, program))
     _raise_if_stopped(state[0])
     done["end"][-1] = max(done["start"][-1], done["end"].max())

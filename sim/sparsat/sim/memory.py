@@ -53,12 +53,12 @@ BANK = record("page active closable openable")
 when on it may be opened next (by tRC or a refresh)."""
 BUS = record("read write refresh")
 """Cycles of the last line read and written, and of the next refresh."""
-MEMORY = record("page_lines", timing=TIMING, banks=(BANK, BANKS), bus=BUS)
-"""A memory and its state. `fixed` has no pages: `page_lines` is 0."""
+MEMORY = record("latency page_lines", timing=TIMING, banks=(BANK, BANKS), bus=BUS)
+"""A memory and its state; `latency` as `LATENCY`. `fixed` has no pages: `page_lines` is 0."""
 
 
-def new_memory(name: str, config: SATConfig) -> np.ndarray:
-    """One record: memory of that name at time 0.
+def new_memory(name: str, config: SATConfig, latency: int = LATENCY) -> np.ndarray:
+    """One record: memory of that name at time 0, so many cycles away.
 
     ValueError where there is none, or its ports would be faster than DDR4.
     """
@@ -66,6 +66,7 @@ def new_memory(name: str, config: SATConfig) -> np.ndarray:
         raise ValueError(f"unknown memory {name!r}: known are {', '.join(MEMORIES)}")
     port = config.axi_bits // 8
     memory = np.zeros(1, MEMORY)
+    memory["latency"] = latency
     if name == "fixed":
         return memory
     if port * config.clock_hz > PEAK:

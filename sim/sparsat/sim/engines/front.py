@@ -5,7 +5,6 @@ from numba import njit
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES
 from sparsat.hw.timing import BURST, DISPATCH, FETCH_BURSTS, QUEUE
 from sparsat.sim.engines.state import EMPTY, FETCH, NEVER, ask
-from sparsat.sim.memory import LATENCY
 
 
 @njit
@@ -61,7 +60,7 @@ def look(m):
     e = front.engine
     full = e != FETCH and m.engines[e].entered - m.engines[e].popped == QUEUE
     if burst < front.bursts and not full:
-        read = front.first[burst % FETCH_BURSTS] + last_line % BURST + 1 + LATENCY
+        read = front.first[burst % FETCH_BURSTS] + last_line % BURST + 1 + m.memory.latency
         front.at = max(read + DISPATCH, front.entered + 1)
 
 

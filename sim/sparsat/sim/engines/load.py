@@ -14,7 +14,6 @@ from sparsat.sim.engines.state import (
     give,
     go_on,
 )
-from sparsat.sim.memory import LATENCY
 
 FREE = (int(Sem.A_FREE), int(Sem.B_FREE))
 FULL = (int(Sem.A_FULL), int(Sem.B_FULL))
@@ -49,9 +48,9 @@ def load_served(m, e, end):
     eng, place, now = m.engines[e], m.loads[e - LOAD_A], m.clock.now
     x = place.x
     if x.cost:
-        _arrange(place, end - eng.lines + LATENCY, eng.lines, eng.run_left == 0)
+        _arrange(place, end - eng.lines + m.memory.latency, eng.lines, eng.run_left == 0)
     else:
-        place.last = end + LATENCY
+        place.last = end + m.memory.latency
     if eng.run_left or _next_run(m, e):
         _ask(m, e, now + 1)
         return

@@ -5,7 +5,6 @@ from numba import njit
 from sparsat.hw.isa.instructions import Sem
 from sparsat.hw.timing import BURST, ROOM, SETUP
 from sparsat.sim.engines.state import BUSY, CHUNK, EMPTY, NEVER, STORE, finish, give, go_on
-from sparsat.sim.memory import LATENCY
 
 STORE_DUE = 1 << int(Sem.C_FULL)
 C_FREE = 1 << int(Sem.C_FREE)
@@ -36,7 +35,7 @@ def store_served(m, end):
     place = m.store
     slot = (place.burst - place.count) % ROOM
     if place.last[slot]:
-        finish(m, STORE, end + LATENCY, place.signal[slot], place.owner[slot])
+        finish(m, STORE, end + m.memory.latency, place.signal[slot], place.owner[slot])
     place.drained[slot] = end
     place.count -= 1
     place.granted = m.clock.now

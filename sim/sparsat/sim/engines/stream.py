@@ -14,7 +14,6 @@ from sparsat.sim.engines.state import (
     go_on,
     run_of_bytes,
 )
-from sparsat.sim.memory import LATENCY
 
 # The runs of a step of UPDATE: it reads a block and writes an earlier one, then copies.
 GRADIENT, MASTER, MOMENTUM, NEW_MASTER, NEW_MOMENTUM, COPIES = range(6)
@@ -37,11 +36,11 @@ def update_served(m, end):
         ask(eng, now + 1)
         return
     if place.run == MOMENTUM:
-        _block_read(m, end + LATENCY)
+        _block_read(m, end + m.memory.latency)
     if _next_update_run(m):
         _update_ask(m, now + 1)
     else:
-        _finish(m, UPDATE, end + LATENCY)
+        _finish(m, UPDATE, end + m.memory.latency)
 
 
 @njit
@@ -157,7 +156,7 @@ def vector_start(m):
 def vector_served(m, end):
     """A burst's service ends in cycle `end`."""
     if not _vector_ask(m, m.clock.now + 1):
-        _finish(m, VECTOR, end + LATENCY)
+        _finish(m, VECTOR, end + m.memory.latency)
 
 
 @njit

@@ -39,6 +39,8 @@ def run(
     program: list[Instruction],
     memory: np.ndarray,
     on_vector: OnVector | None = None,
+    *,
+    empty: float = np.nan,
 ) -> Flags:
     """Execute `program` on `memory`, in place.
 
@@ -48,6 +50,8 @@ def run(
     program : instructions with valid fields; what follows the first HALT is not reached.
     memory : uint8 [bytes].
     on_vector : called for each VECTOR with its `op` and `memory`.
+    empty : what C holds at first: NaN, so that a program that reads what it never computed shows
+        it; 0 in hardware.
 
     Queues have no end here; the timed machine knows their depth. Raises `MachineError` where
     docs/isa.md has an error and names the instruction; memory then holds what was done until then.
@@ -57,7 +61,7 @@ def run(
     ends = [index for index, each in enumerate(program) if isinstance(each, Halt)]
     if not ends:
         raise ValueError("the program has no HALT")
-    machine = Machine(config, memory, on_vector)
+    machine = Machine(config, memory, on_vector, empty)
     reached = list(enumerate(program[: ends[0] + 1]))
     queues = {opcode: [n for n in reached if n[1].OPCODE is opcode] for opcode in ENGINES}
     _drive(machine, [_engine(machine, queue) for queue in queues.values()], program)

@@ -71,14 +71,20 @@ class Machine:
     overflow : whether an UPDATE met a gradient that is not finite.
     """
 
-    def __init__(self, config: SATConfig, memory: np.ndarray, on_vector: OnVector | None) -> None:
+    def __init__(
+        self,
+        config: SATConfig,
+        memory: np.ndarray,
+        on_vector: OnVector | None,
+        empty: float = np.nan,
+    ) -> None:
         self.config, self.memory, self.on_vector = config, memory, on_vector
         nan, cols = config.fmt.quiet_nan, config.cols
         # KiB of both halves, so 512 bytes each.
         self.a = np.full((2, config.a_scratch_kib * 512 // 2), nan, np.uint16)
         self.b = np.full((2, config.b_scratch_kib * 512 // (2 * cols), cols), nan, np.uint16)
         self.b_index = np.zeros(self.b.shape, np.uint8)
-        self.c = np.full((2, config.c_scratch_kib * 512 // (4 * cols), cols), np.nan, np.float32)
+        self.c = np.full((2, config.c_scratch_kib * 512 // (4 * cols), cols), empty, np.float32)
         self.semaphores = Semaphores()
         self.load_a, self.load_b, self.store = Turn(), Turn(), Turn()
         self.exec_a, self.exec_b, self.exec_c = Turn(), Turn(), Turn()

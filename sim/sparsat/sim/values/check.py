@@ -20,7 +20,6 @@ from sparsat.sim.values.golden import conv_result, matmul_result
 from sparsat.sim.values.memory import Memory
 from sparsat.sim.values.updates import check_update
 
-
 Run = Callable[[SATConfig, list[isa.Instruction], np.ndarray], object]
 """Runs a program on the bytes of memory."""
 

@@ -1,0 +1,77 @@
+"""`sparsat verify`: the generated hardware against the simulator and the golden model."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparsat.cli.errors import one_line_errors
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sparsat.sim.verify.compare import Bench
+
+HELP = """Run programs on the hardware, in Verilator, and compare it with the simulator.
+
+Compared are the cycles in which each LOAD, EXEC and STORE starts and ends, every byte of memory, and
+the values with the golden model. With MODEL, the kinds of layers that it has, cut to a few channels
+and pixels; with --random, layers of random shapes, schedules and patterns.
+"""
+
+EXAMPLES = """Examples:
+
+sparsat verify resnet9 --config tiny
+
+sparsat verify --random 50 --seed 7
+"""
+
+
+def verify(
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="As of simulate.")] = None,
+    random: Annotated[int, typer.Option(metavar="K", help="So many random programs.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of shapes and operands.")] = 0,
+    config: Annotated[str, typer.Option(help="tiny or small.")] = "tiny",
+    pattern: Annotated[str, typer.Option(help="N:M of a model's pruned layers, or dense.")] = "2:8",
+) -> None:
+    """Check the request, build the hardware, run, print the counts."""
+    with one_line_errors():
+        from rich.console import Console
+
+        from sparsat.cli import requests
+        from sparsat.hw.config import preset
+        from sparsat.sim.verify import campaign
+
+        if (model is None) == (random == 0):
+            raise ValueError("verify needs a MODEL or --random K, one of them")
+        if random < 0:
+            raise ValueError(f"--random is {random}, it must be at least 1")
+        if config not in ("tiny", "small"):
+            raise ValueError(f"--config is {config!r}, hardware is simulated as tiny or small")
+        console, kept = Console(), requests.pattern_of(pattern)
+        step = requests.step_of(model, 2) if model else None
+        with console.status(f"Building {config}") as status:
+            bench = campaign.new_bench(preset(config))
+            if step:
+                done = campaign.model_layers(bench, step, kept, seed)
+            else:
+                done = map(str, campaign.random_layers(bench, random, seed))
+            for name in done:
+                status.update(f"{bench.count.programs} programs, {name}")
+        _print(console, bench)
+        if bench.count.differences:
+            raise typer.Exit(1)
+
+
+def _print(console: "Console", bench: "Bench") -> None:
+    count = bench.count
+    latencies = " and ".join(map(str, bench.latencies))
+    console.print(
+        f"{count.programs} programs on {bench.config.name}, memory {latencies} cycles away: "
+        f"{count.instructions} instructions, {count.cycles} cycles, {count.bytes} bytes compared",
+        highlight=False,
+    )
+    console.print(
+        f"{count.of_cycles} cycle differences, {count.of_bytes} value differences", highlight=False
+    )
+    for difference in count.differences[:10]:
+        console.print(str(difference), highlight=False)

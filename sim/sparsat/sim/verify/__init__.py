@@ -1,0 +1,1 @@
+"""Hardware against simulator and golden model: cycles, bytes, values."""

@@ -1,0 +1,91 @@
+"""Layers to verify: random ones, and those of a model cut down to a size that hardware simulates."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sparsat.dataflow.ir import Conv, Layer, MatMul, Op, Step, Tensor
+from sparsat.dataflow.schedule import SCHEDULES
+from sparsat.hw.config import SATConfig
+
+Pattern = tuple[int, int]
+PATTERNS: tuple[Pattern | None, ...] = (None, (2, 8), (1, 4), (2, 4), (4, 8), (3, 8), (2, 16))
+MOST_CHANNELS, MOST_PIXELS, MOST_IMAGES, MOST_TOKENS, MOST_HEADS = 32, 8, 2, 24, 2
+"""A model's layers are cut to these."""
+
+
+def step_of(work: Conv | MatMul, *, first: bool = False, images: int = 1) -> Step:
+    """A step of one layer: its forward pass and its gradients."""
+    if isinstance(work, MatMul):
+        tensors = tuple(Tensor(name, (1,), 4, "activation") for name in "abc")
+        op = Op("product", "", "FF", ("a", "b"), ("c",), work)
+        return Step("layer", images, tensors, (), (op,))
+    layer = Layer("layer", "w", work, prunable=True, first=first, head=False)
+    ops = [Op("FF", "layer", "FF", ("x", "w"), ("y",), work)]
+    if not first:
+        ops.append(Op("BP", "layer", "BP", ("dy", "w"), ("dx",), work))
+    ops.append(Op("WU", "layer", "WU", ("dy", "x"), ("dw",), work))
+    tensors = tuple(Tensor(n, (1,), 4, "activation") for n in ("x", "w", "y", "dy", "dx", "dw"))
+    return Step("layer", work.n, tensors, (layer,), tuple(ops))
+
+
+def random_step(rng: random.Random, config: SATConfig) -> tuple[Step, str, Pattern | None]:
+    """A layer, a schedule, a pattern; equal seeds draw equal ones."""
+    schedule = rng.choice(sorted(SCHEDULES))
+    if rng.random() < 0.2:
+        images, sizes = rng.randint(1, 2), [rng.randint(1, 30) for _ in range(3)]
+        turned = rng.choice([(False, False), (False, True), (True, False)])
+        work = MatMul(images * rng.randint(1, 3), *sizes, *turned)
+        return step_of(work, images=images), schedule, None
+    return _random_conv(rng, config, schedule)
+
+
+def _random_conv(
+    rng: random.Random, config: SATConfig, schedule: str
+) -> tuple[Step, str, Pattern | None]:
+    kh, kw = rng.choice([1, 1, 3, 3, 5]), rng.choice([1, 3, 3])
+    stride = rng.choice([(1, 1), (1, 1), (2, 2), (2, 1)])
+    padding = rng.choice([(0, 0), (kh // 2, kw // 2), (1, 1)])
+    h, w = rng.randint(kh, 9), rng.randint(kw, 9)
+    oh, ow = _out((h, w), (kh, kw), stride, padding, (1, 1))
+    pattern = rng.choice([each for each in PATTERNS if each is None or each[1] <= config.m_max])
+    unit = pattern[1] if pattern else rng.choice([1, 2, 8])
+    ci, co = (unit * rng.randint(1, max(40 // unit, 1)) for _ in range(2))
+    conv = Conv(rng.randint(1, 3), h, w, ci, oh, ow, co, kh, kw, stride, padding)
+    return step_of(conv, first=rng.random() < 0.1), schedule, pattern
+
+
+def kinds_of(step: Step) -> Iterator[tuple[str, Step]]:
+    """The different layers of a model, by the name of the first that is like it, cut down."""
+    seen: set[tuple[Step, bool]] = set()
+    for op in step.ops:
+        if op.stage != "FF" or not isinstance(op.work, Conv | MatMul):
+            continue
+        first = op.layer in step.layer and step.layer[op.layer].first
+        work = _smaller(op.work)
+        images = min(step.batch, MOST_IMAGES) if isinstance(work, MatMul) else 1
+        cut = step_of(work, first=first, images=images)
+        if (cut, first) not in seen:
+            seen.add((cut, first))
+            yield op.name, cut
+
+
+def _smaller(work: Conv | MatMul) -> Conv | MatMul:
+    if isinstance(work, MatMul):
+        sizes = {name: min(getattr(work, name), MOST_TOKENS) for name in ("p", "k", "q")}
+        return replace(work, batch=MOST_IMAGES * MOST_HEADS, **sizes)
+    work = work.mirrored() if work.transposed else work
+    n, groups = min(work.n, MOST_IMAGES), min(work.groups, 4)
+    ci, co = (min(c // work.groups, MOST_CHANNELS // groups) * groups for c in (work.ci, work.co))
+    reach = [(k - 1) * d + 1 for k, d in zip((work.kh, work.kw), work.dilation, strict=True)]
+    h, w = (min(size, max(MOST_PIXELS, r)) for size, r in zip((work.h, work.w), reach, strict=True))
+    oh, ow = _out((h, w), (work.kh, work.kw), work.stride, work.padding, work.dilation)
+    return replace(work, n=n, h=h, w=w, ci=ci, co=co, oh=oh, ow=ow, groups=groups)
+
+
+def _out(size, kernel, stride, padding, dilation) -> tuple[int, int]:
+    found = [
+        (s + 2 * p - (k - 1) * d - 1) // t + 1
+        for s, k, t, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+    ]
+    return found[0], found[1]
