@@ -146,8 +146,8 @@ class AWalk(wiring.Component):
 
     def _inner(self, m, start, step, shape):
         """Rows of the feeder and, where a word goes to one row, its entries. Returns the first row
-        of the word, whether it is the first word of all, by how much the inner counter grows, whether the
-        loop ends."""
+        of the word, whether it is the first word of all, by how much the inner counter grows, and
+        whether the loop ends."""
         row, entry = Signal(range(2 * FEEDER_ROWS)), Signal(5)
         by, ends, last_entry = Signal(4), Signal(), Signal()
         share = (1 << shape.log_share)[:4]
