@@ -62,8 +62,9 @@ class Core(wiring.Component):
         m.submodules.exec = exec_ = ExecEngine(config=self.config, parts=self.parts)
         connect(m, memory.queue_exec, exec_.i)
         connect(m, exec_.tokens, memory.tokens_exec)
-        for port in range(self.config.channels):
-            connect(m, flipped(getattr(self, f"axi_{port}")), getattr(memory, f"axi_{port}"))
+        for channel in range(self.config.channels):
+            axi = f"axi_{channel}"
+            connect(m, flipped(getattr(self, axi)), getattr(memory, axi))
         for name in ("start", "program", "instructions"):
             m.d.comb += getattr(memory, name).eq(getattr(self, name))
         m.d.comb += [

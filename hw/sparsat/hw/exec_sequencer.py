@@ -22,13 +22,13 @@ CHUNK = StructLayout(
     {"a_half": 1, "b_half": 1, "c_half": 1, "resumed": 1, "continues": 1, "goes_on": 1}
 )
 """A chunk whose tokens are taken: its halves of the scratchpads, whether its sums go on from those
-of C, whether it belongs to the same operation of the array as the chunk before, or the one after."""
+of C, whether it is one operation of the array with the chunk before, or with the one after."""
 
 TAKES = {"a": Sem.A_FULL, "b": Sem.B_FULL, "c": Sem.C_FREE}
 GIVES = {"a": Sem.A_FREE, "b": Sem.B_FREE, "c": Sem.C_FULL}
 """What a chunk takes when it begins with a half, and gives when it is done with it."""
 ENDS = StructLayout({"a": 1, "b": 1, "c": 1, "end": 1, "signal": SEMS})
-"""What is given when an operation has left the array: halves, the instruction's end, its signals."""
+"""What is given when an operation has left the array: halves, and the instruction's end."""
 MARKS = StructLayout({"a": 1, "b": 1, "c": 1})
 """Of a chunk: halves of A and B that its last slot frees, whether its first slot is that with which
 the sums of the chunk before begin to leave for good."""

@@ -13,7 +13,8 @@ from sparsat.hw.config import SATConfig
 
 
 class RowBuffer(wiring.Component):
-    """A queue of words, in rounds of as many as a slot has entries; a round may serve several slots.
+    """A queue of words, in rounds of as many as a slot has entries; a round may be for several
+    slots.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ class RowBuffer(wiring.Component):
         return new
 
     def _take(self, m, now, number, first):
-        """Go on to the next values, entry, slot, round. Returns whether two entries are taken, where
+        """Go on to the next values, entry, slot, round. Returns whether two entries are taken, if
         each is a single value and the link takes two."""
         link = self.config.a_link
         self._value, slot = Signal(4), Signal(3)

@@ -1,4 +1,4 @@
-"""What the walkers through an EXEC's loops have in common: chunks, nested loops, sums of products."""
+"""What the walkers through an EXEC's loops share: chunks, nested loops, sums of products."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Layers to verify: random ones, and those of a model cut down to a size that hardware simulates."""
+"""Layers to verify: random ones, and those of a model cut to a size that hardware simulates."""
 
 import random
 from collections.abc import Iterator
@@ -33,9 +33,10 @@ def random_step(rng: random.Random, config: SATConfig) -> tuple[Step, str, Patte
     """A layer, a schedule, a pattern; equal seeds draw equal ones."""
     schedule = rng.choice(sorted(SCHEDULES))
     if rng.random() < 0.2:
-        images, sizes = rng.randint(1, 2), [rng.randint(1, 30) for _ in range(3)]
-        turned = rng.choice([(False, False), (False, True), (True, False)])
-        work = MatMul(images * rng.randint(1, 3), *sizes, *turned)
+        images = rng.randint(1, 2)
+        p, k, q = (rng.randint(1, 30) for _ in range(3))
+        a_turned, b_turned = rng.choice([(False, False), (False, True), (True, False)])
+        work = MatMul(images * rng.randint(1, 3), p, k, q, a_turned, b_turned)
         return step_of(work, images=images), schedule, None
     return _random_conv(rng, config, schedule)
 
