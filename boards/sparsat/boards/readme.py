@@ -41,6 +41,11 @@ The first makes the kernel `sat.xo`, the second links it. The kernel is user man
 
 def readme(card: Card, flow: str, config: SATConfig) -> str:
     """What the files are and what to do with them."""
+    own = (
+        "`link.cfg` | memory banks and clock, for `v++`"
+        if flow == "vitis"
+        else "`card.xdc` | pins, clocks, floorplan"
+    )
     head = f"""# SparSAT on {card.name}
 
 {config.rows} × {config.cols} cells at {config.clock_hz / 1e6:g} MHz (config `{config.name}`),
@@ -51,7 +56,7 @@ def readme(card: Card, flow: str, config: SATConfig) -> str:
 |---|---|
 | `rtl/sat.v`, `rtl/sat_card.v` | the accelerator, and the module that is packaged |
 | `build.tcl` and the scripts it reads | the project |
-| {"`link.cfg` | memory banks and clock, for `v++`" if flow == "vitis" else "`card.xdc` | pins, clocks, floorplan"} |
+| {own} |
 | `config.json` | the configuration |
 """
     if flow == "vitis":
