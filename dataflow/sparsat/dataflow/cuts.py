@@ -1,0 +1,10 @@
+"""Into how many parts things are cut: candidates of a search."""
+
+from collections.abc import Iterator
+
+CHUNKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+
+def sizes(total: int, most: int, cuts: tuple[int, ...] = CHUNKS) -> Iterator[int]:
+    """Different sizes, at most `most`, of `total` cut into so many parts at least, coarse first."""
+    return iter(dict.fromkeys(min(most, -(-total // parts)) for parts in cuts))
