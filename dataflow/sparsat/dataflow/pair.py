@@ -12,7 +12,7 @@ from math import gcd, lcm
 
 from sparsat.dataflow.cuts import CHUNKS, sizes
 from sparsat.dataflow.halves import Halves
-from sparsat.dataflow.layout import HALF, Activation, padded
+from sparsat.dataflow.layout import HALF, Activation
 from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycles
 from sparsat.dataflow.nests import Pair
 from sparsat.dataflow.operands import Operands
@@ -289,8 +289,10 @@ def candidates(halves: Halves, nest: Pair, mapping: Mapping) -> Iterator[PairPla
         for images in sizes(nest.images, most):
             yield PairPlan(nest, mapping, images)
         return
-    for rows in dict.fromkeys(_cuts(nest, mapping, _rows_that_fit(halves, nest))):
-        yield PairPlan(nest, mapping, 1, rows)
+    most, (unit, tile) = _rows_that_fit(halves, nest), _row_steps(nest, mapping)
+    if most >= unit:
+        for units in sizes(-(-nest.a.width // unit), most // unit, tile // unit, CHUNKS[:6]):
+            yield PairPlan(nest, mapping, 1, units * unit)
 
 
 def _b_rows(nest: Pair) -> int:
@@ -310,17 +312,12 @@ def _rows_that_fit(halves: Halves, nest: Pair) -> int:
     return min(rows, halves.c // width) if _b_rows(nest) <= halves.b else 0
 
 
-def _cuts(nest: Pair, mapping: Mapping, most: int) -> Iterator[int]:
-    """Rows of a chunk, whole lines of memory: equal parts, and such as fill whole tiles."""
+def _row_steps(nest: Pair, mapping: Mapping) -> tuple[int, int]:
+    """Rows of a chunk that are whole lines of memory, and those that fill whole tiles as well."""
     config = nest.a.config
     cut = (nest.a, nest.b) if nest.a_turned else (nest.a,)
     line = config.line_bytes // HALF
     unit = max(line // gcd(tensor.pitch, line) for tensor in cut)
-    tile = unit
-    if mapping.os != nest.a_turned:
-        tile = lcm(unit, config.rows * (mapping.m if nest.a_turned else mapping.ir))
-    for chunks in CHUNKS[:6]:
-        rows = min(most, padded(-(-nest.a.width // chunks), unit))
-        for step in (unit, tile):
-            if rows >= step:
-                yield rows // step * step
+    if mapping.os == nest.a_turned:
+        return unit, unit
+    return unit, lcm(unit, config.rows * (mapping.m if nest.a_turned else mapping.ir))

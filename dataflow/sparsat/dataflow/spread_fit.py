@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import lcm
+from math import gcd, lcm
 
 from sparsat.dataflow.cuts import CHUNKS, sizes
 from sparsat.dataflow.halves import Halves
@@ -39,13 +39,19 @@ def _slabs(halves: Halves, plan: SpreadPlan) -> Iterator[SpreadPlan]:
     phases = plan.phases
     most = min(_images_that_fit(halves, nest, plan.width) for nest in phases)
     if most:
-        for images in sizes(phases[0].images, most):
+        for images in sizes(phases[0].images, most, _images_of_tiles(plan)):
             yield replace(plan, slabs=Slabs(images))
         return
     most = min(_rows_that_fit(halves, nest, plan.width) for nest in phases)
     if most > 0:
-        for rows in sizes(max(nest.y.count for nest in phases), most, CHUNKS[:6]):
+        for rows in sizes(max(nest.y.count for nest in phases), most, cuts=CHUNKS[:6]):
             yield replace(plan, slabs=Slabs(1, rows))
+
+
+def _images_of_tiles(plan: SpreadPlan) -> int:
+    """Images whose pixels fill whole tiles."""
+    tile = plan.config.rows * plan.mapping.ir if plan.mapping.os else plan.mapping.ir
+    return tile // gcd(tile, plan.nest.pixels)
 
 
 def _images_that_fit(halves: Halves, nest: Spread, width: int) -> int:
@@ -86,7 +92,7 @@ def _cut(halves: Halves, one: SpreadPlan) -> Iterator[SpreadPlan]:
     channels = padded(nest.channels, one.config.block)
     for width in sizes(one.column_blocks, one.column_blocks):
         fit = halves.c // (width * nest.pixels)
-        for images in sizes(nest.images, fit, CHUNKS[:6]) if fit else ():
+        for images in sizes(nest.images, fit, _images_of_tiles(one), CHUNKS[:6]) if fit else ():
             of_a = halves.a // (images * nest.pixels)
             of_b = halves.b // width * one.mapping.m // one.mapping.n
             most = min(of_a, of_b) // unit
