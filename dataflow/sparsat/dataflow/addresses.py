@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsat.dataflow.ir import MatMul, Step, Update
 from sparsat.dataflow.layout import HALF, SINGLE, Weights
-from sparsat.dataflow.nests import Nest, Reduce, Spread
+from sparsat.dataflow.nests import Nest, Pair, Reduce
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.regions import Regions
 from sparsat.dataflow.sites import Site
@@ -17,7 +17,8 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.isa import instructions as isa
 
 GUARD = 1 << 20
-"""Bytes before the first tensor: a slab by rows may begin some rows before its image."""
+"""Bytes before the first tensor, and behind the last: the first slab of rows of an image may begin
+before it, its last part may end behind it."""
 HYPER = {
     name: int(np.float32(value).view(np.uint32))
     for name, value in {
@@ -175,9 +176,9 @@ def _sizes(step: Step, sites: list[Site]) -> dict[str, int]:
 
 def _needs(site: Site, nest: Nest) -> Iterable[tuple[str, int]]:
     yield site.a, nest.a.bytes
-    if isinstance(nest, Spread):
-        yield site.out, nest.out.bytes
-    else:
+    if isinstance(nest, Reduce):
         yield site.op.writes[0], nest.weights.elements * nest.products * SINGLE
-    if nest.b is not None:
+    else:
+        yield site.out, nest.out.bytes
+    if isinstance(nest, Reduce | Pair):
         yield site.b, nest.b.bytes

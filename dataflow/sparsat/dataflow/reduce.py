@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from sparsat.dataflow.cuts import sizes
 from sparsat.dataflow.halves import Halves
 from sparsat.dataflow.layout import HALF, SINGLE, Activation
 from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycles
@@ -354,18 +355,13 @@ def candidates(halves: Halves, nest: Reduce, mapping: Mapping) -> Iterator[Reduc
         halves.a // nest.a.image_values, halves.b * nest.b.config.cols // nest.b.image_values
     )
     if most:
-        sizes = dict.fromkeys(min(most, -(-nest.images // chunks)) for chunks in CHUNKS)
-        for images in sizes:
+        for images in sizes(nest.images, most):
             yield ReducePlan(nest, mapping, images, None, blocks)
         return
     rows = _rows_that_fit(halves, nest)
     divisors = [r for r in range(min(rows, nest.y.count), 0, -1) if nest.y.count % r == 0]
     for each in divisors[:4]:
         yield ReducePlan(nest, mapping, 1, each, blocks)
-
-
-CHUNKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-"""Into how many chunks the pixels are cut at least: candidates."""
 
 
 def _rows_that_fit(halves: Halves, nest: Reduce) -> int:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from sparsat.algo.patterns import NMPattern
 from sparsat.dataflow.ir import Conv, MatMul, Update
-from sparsat.dataflow.nests import Spread
+from sparsat.dataflow.nests import Pair, Spread
+from sparsat.dataflow.pair import PairPlan
 from sparsat.dataflow.reduce import ReducePlan
 from sparsat.dataflow.schedule import Planned, Scheduled
 from sparsat.hw.config import SATConfig
@@ -99,12 +100,12 @@ def _gemm(
     assert plan is not None
     nest = plan.nest
     if isinstance(work, MatMul):
-        assert isinstance(nest, Spread)
+        assert isinstance(nest, Pair)
         a = operands.draw(generator, work.batch, work.p, work.k)
         b = operands.draw(generator, work.batch, work.k, work.q)
-        operands.put_product(memory, at, work, nest, a, b)
+        operands.put_product(memory, at, nest, a, b)
         run(config, [*program, isa.Halt()], memory.bytes)
-        return operands.get_product(memory, at, work, nest), matmul_result(work, a, b)
+        return operands.get_product(memory, at, nest), matmul_result(work, a, b)
     assert isinstance(work, Conv)
     work, stage = operands.plain(work, planned.op.stage)
     x = operands.draw(generator, work.n, work.ci, work.h, work.w)
@@ -117,6 +118,7 @@ def _gemm(
         got = operands.get_gradient(config, memory, at, work, nest)
         return got, conv_result(work, stage, dy, x)
     assert isinstance(nest, Spread)
+    assert not isinstance(plan, PairPlan)
     weight = operands.draw(generator, work.co, work.ci // work.groups, work.kh, work.kw)
     pattern = NMPattern(*planned.pattern) if planned.pattern else None
     source = x if stage == "FF" else dy

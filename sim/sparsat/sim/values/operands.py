@@ -6,9 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparsat.algo.patterns import NMPattern
-from sparsat.dataflow.ir import Conv, MatMul
-from sparsat.dataflow.layout import Activation, padded
-from sparsat.dataflow.nests import Reduce, Spread, groups_together
+from sparsat.dataflow.geometry import groups_together
+from sparsat.dataflow.ir import Conv
+from sparsat.dataflow.layout import Activation
+from sparsat.dataflow.nests import Pair, Reduce, Spread
 from sparsat.dataflow.operands import Operands
 from sparsat.hw.config import SATConfig
 from sparsat.sim.values.memory import Memory, from_masters, operand_copy, padded_weights
@@ -85,7 +86,6 @@ def put_weight(
     forward: bool,
 ) -> None:
     """The operand copies of all products, one after another."""
-    assert nest.weights is not None
     parts = _joined(config, work, weight)
     if nest.weights.taps == 1 and work.kh * work.kw > 1:
         parts = [part.flatten(0, 1)[None] for part in parts]
@@ -120,36 +120,16 @@ def get_gradient(
     return torch.cat(found)
 
 
-def _feature_planes(x: Tensor, layout: Activation, heads: int) -> Tensor:
-    """[batch, tokens, width] as [images, tokens, 1, heads · padded width]."""
-    batch, _, width = x.shape
-    if heads > 1:
-        x = F.pad(x, (0, padded(width, layout.config.block) - width))
-    x = x.unflatten(0, (batch // heads, heads)).transpose(1, 2).flatten(2)
-    return x[:, :, None]
+def put_product(memory: Memory, at: Operands, nest: Pair, a: Tensor, b: Tensor) -> None:
+    """Operands a [batch, p, k] and b [batch, k, q], each image a plane."""
+    for address, layout, x, turned in (
+        (at.a, nest.a, a, nest.a_turned),
+        (at.b, nest.b, b, nest.b_turned),
+    ):
+        rows = x.transpose(1, 2) if turned else x
+        memory.put_activation(address, layout, rows[:, None])
 
 
-def put_product(
-    memory: Memory, at: Operands, work: MatMul, nest: Spread, a: Tensor, b: Tensor
-) -> None:
-    """Operands of attention: scores as planes, features as parts of a token."""
-    assert nest.b is not None
-    heads = nest.products
-    if work.b_transposed:
-        memory.put_activation(at.a, nest.a, _feature_planes(a, nest.a, heads))
-        turned = b.transpose(1, 2)
-        memory.put_activation(at.b, nest.b, _feature_planes(turned, nest.b, heads))
-        return
-    scores = a.transpose(1, 2) if work.a_transposed else a
-    memory.put_activation(at.a, nest.a, scores[:, :, None])
-    memory.put_activation(at.b, nest.b, _feature_planes(b, nest.b, heads))
-
-
-def get_product(memory: Memory, at: Operands, work: MatMul, nest: Spread) -> Tensor:
+def get_product(memory: Memory, at: Operands, nest: Pair) -> Tensor:
     """fp16 [batch, p, q]."""
-    found = memory.get_activation(at.out, nest.out)[:, :, 0]
-    if nest.planes:
-        return found
-    heads = nest.products
-    by_head = found.unflatten(2, (heads, -1))[..., : work.q]
-    return by_head.transpose(1, 2).flatten(0, 1)
+    return memory.get_activation(at.out, nest.out)[:, 0]
