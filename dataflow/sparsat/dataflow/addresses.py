@@ -70,6 +70,11 @@ class Addresses:
     def end(self) -> int:
         return self._regions.end + GUARD
 
+    @property
+    def places(self) -> dict[str, int]:
+        """The address of every tensor that was asked for."""
+        return dict(self._at)
+
     def of(self, site: Site) -> Operands:
         """Operands of a GEMM (0 for others); makes room for results, gives back what is read up."""
         number = self._number

@@ -43,6 +43,10 @@ class Tensors:
     def all(self) -> tuple[Tensor, ...]:
         return tuple(self._made.values())
 
+    def nodes(self) -> dict[str, Node]:
+        """The node that makes each tensor, by its name; none makes a `sum_gradient`."""
+        return {tensor.name: node for node, tensor in self._made.items() if isinstance(node, Node)}
+
     def make(self, root: Node, name: str) -> Tensor:
         """Register what `root` produces, as `name` unless it is a parameter or its gradient."""
         name = self._values.parameter.get(root, name)
