@@ -27,7 +27,7 @@ _ROUNDS = 20
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter in memory, and the instruction that updates it.
+    """A parameter in memory with its momentum and gradient, and the instruction that updates it.
 
     whole : indices of its elements as the array's [taps, inputs, outputs], where a product reads
         it; 0 is padding.
@@ -38,6 +38,7 @@ class Parameter:
     update: isa.Update
     master: Place
     momentum: Place
+    gradient: Place
     whole: Tensor | None
     pattern: NMPattern | None
 
@@ -168,11 +169,12 @@ class _Layout:
         if whole is not None:
             order = order_of(to_masters(self.config, whole, transposed=bool(update.transposed)))
         shape = self.graph.nodes[name].meta["val"].shape
-        master, momentum = (
-            Place(at, np.float32, shape, order) for at in (update.master, update.momentum)
+        master, momentum, gradient = (
+            Place(at, np.float32, shape, order)
+            for at in (update.master, update.momentum, update.gradient)
         )
         pattern = NMPattern(*planned.pattern) if planned.pattern else None
-        return Parameter(name, update, master, momentum, whole, pattern)
+        return Parameter(name, update, master, momentum, gradient, whole, pattern)
 
     def _check_known(self, updated: set[str]) -> None:
         """Weights of products are parameters, and all parameters that are read are trained."""

@@ -21,6 +21,7 @@ from sparsat.hw.formats import FP32
 from sparsat.sim.training.graph import SCALE, StepGraph
 from sparsat.sim.training.hyper import Hyper
 from sparsat.sim.training.interpret import Interpreter
+from sparsat.sim.training.places import rounded
 from sparsat.sim.training.uses import plane, source_of
 from sparsat.sim.training.vector import vector_results
 
@@ -31,7 +32,7 @@ class Golden:
     Members
     -------
     parameters, momentum, buffers : float32, by name.
-    tensors : what the last step computed, FP16 as float32.
+    tensors, gradients : what the last step computed, FP16 as float32.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Golden:
         self.momentum = {name: torch.zeros_like(w) for name, w in self.parameters.items()}
         self.buffers = {name: value.clone() for name, value in model.named_buffers()}
         self.tensors: dict[str, Tensor] = {}
+        self.gradients: dict[str, Tensor] = {}
         self._sources: dict[str, Tensor] = {}
 
     def step(self, batch: Sequence[Tensor], hyper: Hyper) -> tuple[float, bool]:
@@ -54,11 +56,12 @@ class Golden:
             if isinstance(op.work, Vector):
                 self.tensors |= vector_results(self.graph, op, self._known)
             elif not isinstance(op.work, Update):
-                self.tensors[op.writes[0]] = self._gemm(op)
+                (name,) = op.writes
+                self.tensors[name] = rounded(self.graph.step.tensor[name], self._gemm(op))
         value = Interpreter(self._known)
-        gradients = {name: value(node) for name, node in self.graph.gradients.items()}
+        self.gradients = {name: value(node) for name, node in self.graph.gradients.items()}
         self.buffers |= {name: value(node) for name, node in self.graph.buffers.items()}
-        overflow = [self._update(name, gradient, hyper) for name, gradient in gradients.items()]
+        overflow = [self._update(name, hyper) for name in self.parameters]
         return float(value(self.graph.loss)), any(overflow)
 
     def _known(self, node: Node) -> Tensor | None:
@@ -69,8 +72,7 @@ class Golden:
     def _gemm(self, op: Op) -> Tensor:
         node = self.graph.nodes[op.writes[0]]
         source = source_of(node)
-        found = self._conv(source, op.stage) if is_conv(source) else self._product(node)
-        return found if op.stage == "WU" else found.half().float()
+        return self._conv(source, op.stage) if is_conv(source) else self._product(node)
 
     def _conv(self, node: Node, stage: str) -> Tensor:
         """FF of (x, w), or BP or WU of (dy, x, w)."""
@@ -103,8 +105,9 @@ class Golden:
         root = self.graph.lowered.values.root[operand]
         return self.patterns.get(self.graph.sources.get(root, ""))
 
-    def _update(self, name: str, gradient: Tensor, hyper: Hyper) -> bool:
+    def _update(self, name: str, hyper: Hyper) -> bool:
         """Take the optimizer's step, unless the gradient is not finite: then say so."""
+        gradient = self.gradients[name]
         if not bool(gradient.isfinite().all()):
             return True
         w, v = self.parameters[name].numpy(), self.momentum[name].numpy()

@@ -60,6 +60,10 @@ class Host:
     def momentum(self) -> dict[str, Tensor]:
         return self._of_each(lambda parameter: parameter.momentum)
 
+    def gradients(self) -> dict[str, Tensor]:
+        """Of the scaled loss."""
+        return self._of_each(lambda parameter: parameter.gradient)
+
     def _of_each(self, place: Callable[[Parameter], Place]) -> dict[str, Tensor]:
         known = self.compiled.parameters.values()
         return {each.name: place(each).get(self.memory) for each in known}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -99,8 +98,7 @@ def _positions(pool: Node) -> Code:
     return Code(inside, outside)
 
 
-def rounded(tensor: ir.Tensor, value: Any) -> Tensor:
-    """`value` as precise as memory holds it."""
-    if STORED[tensor.role] is np.float16:
-        return value.half().float()
-    return value
+def rounded(tensor: ir.Tensor, value: Tensor) -> Tensor:
+    """`value` as precise as memory holds it, and laid out as from there: sums depend on that."""
+    value = value.half().float() if STORED[tensor.role] is np.float16 else value
+    return value.clone(memory_format=torch.contiguous_format)

@@ -17,7 +17,4 @@ def vector_results(
     """The tensors that `op` writes; `known` has the values of what was there before."""
     own = {graph.nodes[name] for name in op.writes}
     value = Interpreter(lambda node: None if node in own else known(node))
-    return {
-        name: rounded(graph.step.tensor[name], value(graph.nodes[name]).contiguous())
-        for name in op.writes
-    }
+    return {name: rounded(graph.step.tensor[name], value(graph.nodes[name])) for name in op.writes}
