@@ -64,10 +64,16 @@ def _run(request: "Request", config: str) -> "Result":
     from sparsat.sim.training.run import run
     from sparsat.sim.training.session import Record
 
-    columns = (TextColumn("Training"), BarColumn(), MofNCompleteColumn())
-    note = TextColumn("{task.fields[note]}")
     console = Console(stderr=True)
-    with Progress(*columns, note, console=console, transient=True) as bars:
+    with Progress(
+        TextColumn("Training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bars:
         bar = bars.add_task("", total=request.steps, note="")
 
         def watch(step: int, record: Record) -> None:

@@ -48,6 +48,7 @@ class Host:
         self._watch = watch
         self._sources = {f"input{i}": value for i, value in enumerate(batch)}
         self._sources |= {SCALE: torch.tensor(hyper.scale), **self.buffers}
+        self._outcome = {}
         self._put_inputs()
         program = hyper.program(self.compiled.scheduled.program)
         overflow = self.machine.run(program, self.memory, self._vector)
@@ -118,6 +119,8 @@ class Host:
 
     def _finish(self) -> float:
         """The loss; buffers become what they are after the step."""
+        for name in sorted(self.graph.outcome - self._outcome.keys()):
+            raise RuntimeError(f"the program ended without a VECTOR for {name}")
 
         def known(node: Node) -> Tensor | None:
             if (source := self.graph.sources.get(node)) is not None:

@@ -82,7 +82,8 @@ def code_of(tensor: ir.Tensor, node: Node) -> Code:
 def _positions(pool: Node) -> Code:
     """Positions within an input plane as positions within the window."""
     x, kernel, *given = args_of(pool)
-    stride, padding, dilation = (*given[:3], *(kernel, (0, 0), (1, 1))[len(given) :])
+    usual = [kernel, (0, 0), (1, 1)]
+    stride, padding, dilation = given[:3] + usual[len(given) :]
     width = x.meta["val"].shape[-1]
     oh, ow = pool.meta["val"][1].shape[-2:]
     top = torch.arange(oh)[:, None] * stride[0] - padding[0]
