@@ -128,6 +128,9 @@ def regions(scheduled: Scheduled) -> Iterator[tuple[str, int, int]]:
 def update_regions(op: isa.Update, planned: Planned) -> Iterator[tuple[str, int, int]]:
     layer, weights = planned.op.layer, planned.site.weights
     if weights is None:
+        size = 4 * op.out_blocks * preset("tiny").block ** 2
+        for kind in ("master", "momentum", "gradient"):
+            yield f"{planned.op.name} {kind}", getattr(op, kind), size
         return
     for kind in ("master", "momentum"):
         yield f"{layer} {kind}", getattr(op, kind), 4 * weights.elements

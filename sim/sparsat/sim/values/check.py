@@ -103,7 +103,9 @@ def _gemm(
         assert isinstance(nest, Pair)
         a = operands.draw(generator, work.batch, work.p, work.k)
         b = operands.draw(generator, work.batch, work.k, work.q)
-        operands.put_product(memory, at, nest, a, b)
+        left, right = operands.product_operands(nest, a, b)
+        memory.put(at.a, left.numpy())
+        memory.put(at.b, right.numpy())
         run(config, [*program, isa.Halt()], memory.bytes)
         return operands.get_product(memory, at, nest), matmul_result(work, a, b)
     assert isinstance(work, Conv)
@@ -112,8 +114,8 @@ def _gemm(
     dy = operands.draw(generator, work.n, work.co, work.oh, work.ow)
     if isinstance(plan, ReducePlan):
         nest = plan.nest
-        operands.put_image(memory, at.a, nest.data, work, x, patches=True)
-        operands.put_image(memory, at.b, nest.gradient, work, dy)
+        memory.put(at.a, operands.image(nest.data, work, x, patches=True).numpy())
+        memory.put(at.b, operands.image(nest.gradient, work, dy).numpy())
         run(config, [*program, isa.Halt()], memory.bytes)
         got = operands.get_gradient(config, memory, at, work, nest)
         return got, conv_result(work, stage, dy, x)
@@ -122,7 +124,7 @@ def _gemm(
     weight = operands.draw(generator, work.co, work.ci // work.groups, work.kh, work.kw)
     pattern = NMPattern(*planned.pattern) if planned.pattern else None
     source = x if stage == "FF" else dy
-    operands.put_image(memory, at.a, nest.a, work, source, patches=stage == "FF")
+    memory.put(at.a, operands.image(nest.a, work, source, patches=stage == "FF").numpy())
     in_memory = None if plan.prune else pattern
     operands.put_weight(config, memory, at, work, nest, weight, in_memory, forward=stage == "FF")
     if pattern:

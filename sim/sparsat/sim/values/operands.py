@@ -1,4 +1,4 @@
-"""Random operands, put where an operation expects them, and its results read back."""
+"""Operands as an operation expects them in memory, random ones, and its results read back."""
 
 import numpy as np
 import torch
@@ -8,11 +8,17 @@ from torch import Tensor
 from sparsat.algo.patterns import NMPattern
 from sparsat.dataflow.geometry import groups_together
 from sparsat.dataflow.ir import Conv
-from sparsat.dataflow.layout import Activation
+from sparsat.dataflow.layout import Activation, Weights
 from sparsat.dataflow.nests import Pair, Reduce, Spread
 from sparsat.dataflow.operands import Operands
 from sparsat.hw.config import SATConfig
-from sparsat.sim.values.memory import Memory, from_masters, operand_copy, padded_weights
+from sparsat.sim.values.memory import (
+    Memory,
+    arranged,
+    from_masters,
+    operand_copy,
+    padded_weights,
+)
 
 
 def draw(generator: torch.Generator, *shape: int) -> Tensor:
@@ -27,25 +33,17 @@ def plain(work: Conv, stage: str) -> tuple[Conv, str]:
     return work.mirrored(), {"FF": "BP", "BP": "FF"}.get(stage, stage)
 
 
-def put_image(
-    memory: Memory,
-    address: int,
-    layout: Activation,
-    work: Conv,
-    x: Tensor,
-    *,
-    patches: bool = False,
-) -> None:
+def image(layout: Activation, work: Conv, x: Tensor, *, patches: bool = False) -> Tensor:
     """NCHW as the layout has it: tokens of an image, or patches of the first layer's input."""
     taps = work.kh * work.kw
     if patches and taps > 1 and layout.channels == work.ci * taps:
-        columns = F.unfold(x.float(), (work.kh, work.kw), work.dilation, work.padding, work.stride)
-        x = columns.half().unflatten(1, (work.ci, taps)).transpose(1, 2).flatten(1, 2)
+        columns = F.unfold(x, (work.kh, work.kw), work.dilation, work.padding, work.stride)
+        x = columns.unflatten(1, (work.ci, taps)).transpose(1, 2).flatten(1, 2)
         x = x.unflatten(2, (work.oh, work.ow))
     pixels = x.movedim(1, -1)
     pixels = F.pad(pixels, (0, layout.channels - pixels.shape[-1]))
     shape = (layout.images, layout.height, layout.width, layout.channels)
-    memory.put_activation(address, layout, pixels.reshape(shape))
+    return arranged(layout, pixels.reshape(shape))
 
 
 def get_image(
@@ -74,6 +72,15 @@ def _joined(config: SATConfig, work: Conv, weight: Tensor) -> list[Tensor]:
     return found
 
 
+def whole_weights(config: SATConfig, work: Conv, weights: Weights, weight: Tensor) -> list[Tensor]:
+    """The weight [co, ci / groups, kh, kw] of any type as [taps, inputs, outputs] in whole blocks,
+    one per product."""
+    parts = _joined(config, work, weight)
+    if weights.taps == 1 and work.kh * work.kw > 1:
+        parts = [part.flatten(0, 1)[None] for part in parts]
+    return [padded_weights(weights, part) for part in parts]
+
+
 def put_weight(
     config: SATConfig,
     memory: Memory,
@@ -86,12 +93,8 @@ def put_weight(
     forward: bool,
 ) -> None:
     """The operand copies of all products, one after another."""
-    parts = _joined(config, work, weight)
-    if nest.weights.taps == 1 and work.kh * work.kw > 1:
-        parts = [part.flatten(0, 1)[None] for part in parts]
     value, index = at.b, at.b_index
-    for part in parts:
-        whole = padded_weights(nest.weights, part)
+    for whole in whole_weights(config, work, nest.weights, weight):
         values, indices = operand_copy(config, whole, pattern, forward=forward)
         memory.put(value, values)
         value += values.nbytes
@@ -120,14 +123,16 @@ def get_gradient(
     return torch.cat(found)
 
 
-def put_product(memory: Memory, at: Operands, nest: Pair, a: Tensor, b: Tensor) -> None:
-    """Operands a [batch, p, k] and b [batch, k, q], each image a plane."""
-    for address, layout, x, turned in (
-        (at.a, nest.a, a, nest.a_turned),
-        (at.b, nest.b, b, nest.b_turned),
-    ):
-        rows = x.transpose(1, 2) if turned else x
-        memory.put_activation(address, layout, rows[:, None])
+def product_operands(nest: Pair, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """A [batch, p, k] and B [batch, k, q] as they lie in memory: each image is a plane."""
+    left = a.transpose(1, 2) if nest.a_turned else a
+    right = b.transpose(1, 2) if nest.b_turned else b
+    return arranged(nest.a, left[:, None]), arranged(nest.b, right[:, None])
+
+
+def product_result(nest: Pair, c: Tensor) -> Tensor:
+    """C [batch, p, q] as it lies in memory."""
+    return arranged(nest.out, c[:, None])
 
 
 def get_product(memory: Memory, at: Operands, nest: Pair) -> Tensor:
