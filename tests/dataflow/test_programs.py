@@ -76,14 +76,14 @@ def test_attention(images, heads, sizes, turned, config, schedule):
     [
         (MatMul(4, 35, 20, 70, False, True), False),
         (MatMul(4, 35, 70, 20), False),
-        (MatMul(4, 50, 37, 20, True, False), True),
+        (MatMul(1, 50, 37, 20, True, False), True),
         (MatMul(4, 50, 32, 20, True, False), True),
     ],
     ids=["scores", "mix", "gradient", "gradient, no rest"],
 )
 def test_a_head_that_does_not_fit_is_cut_into_rows(work, chained, schedule):
     """A half of A holds 512 values: 16 rows of 32, 6 of 80, 8 of 64."""
-    step = product_step(work, 2)
+    step = product_step(work, 1)
     assert differences(SHORT, step, schedule, None) == []
     plan = schedule_step(SHORT, step, SCHEDULES[schedule], None).plans[0].plan
     assert isinstance(plan, PairPlan)

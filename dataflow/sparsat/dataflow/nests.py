@@ -159,5 +159,20 @@ class Pair:
     def images(self) -> int:
         return self.a.images
 
+    @property
+    def b_channels(self) -> int:
+        """Rows that a block of B's tokens takes in the scratchpad after turning: whole blocks of
+        what a token has of the lines of an image."""
+        block = self.b.config.block
+        return self.b.image_values // self.b.width // block * block
+
+    @property
+    def b_rows(self) -> int:
+        """Rows of an image of B in the scratchpad."""
+        cols = self.b.config.cols
+        return (
+            -(-self.q // cols) * self.b_channels if self.b_turned else self.b.image_values // cols
+        )
+
 
 Nest = Spread | Reduce | Pair
