@@ -17,7 +17,7 @@ def test_the_verilog_is_clean(tmp_path):
     lint([tmp_path / "core.v"], "core")
 
 
-@pytest.mark.parametrize(("config", "programs"), [("tiny", 40)])
+@pytest.mark.parametrize(("config", "programs"), [("tiny", 25)])
 def test_random_layers_take_the_same_cycles_and_leave_the_same_bytes(config, programs):
     found = new_bench(preset(config))
     for _ in random_layers(found, programs, seed=1):
@@ -27,7 +27,7 @@ def test_random_layers_take_the_same_cycles_and_leave_the_same_bytes(config, pro
     assert found.count.instructions > 4 * programs
 
 
-@pytest.mark.parametrize("schedule", ["optimal", "ws", "no-interleave", "online-sore"])
+@pytest.mark.parametrize("schedule", ["optimal", "ws", "online-sore"])
 @pytest.mark.parametrize(
     ("work", "pattern"),
     [
