@@ -5,6 +5,7 @@ DDR4 at 15 pJ per bit, device and interface. It is for comparing schedules and p
 takes several times as much in its logic.
 """
 
+from sparsat.hw.array_op import ArrayOp
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Exec, Instruction
 from sparsat.sim.engines.decoded import array_op
@@ -22,17 +23,14 @@ def energy_joules(config: SATConfig, program: list[Instruction], dram_bytes: int
     total = dram_bytes * PICOJOULES["memory byte"]
     for each in program:
         if isinstance(each, Exec):
-            total += _slots(each) * _slot_picojoules(config, each)
+            op = array_op(each, resumed=False)
+            slots = op.tiles * op.groups * each.passes * each.outer * each.inner
+            total += slots * slot_picojoules(config, op)
     return total * 1e-12
 
 
-def _slots(each: Exec) -> int:
-    op = array_op(each, resumed=False)
-    return op.tiles * op.groups * each.passes * each.outer * each.inner
-
-
-def _slot_picojoules(config: SATConfig, each: Exec) -> float:
-    op = array_op(each, resumed=False)
+def slot_picojoules(config: SATConfig, op: ArrayOp) -> float:
+    """Of one slot."""
     macs = config.cells * op.n * op.interleave
     a_bytes = config.rows * op.ir * op.m * 2
     b_bytes = config.cols * op.is_ * op.n * (2 if op.dense else 2.5)
