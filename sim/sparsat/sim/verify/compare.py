@@ -5,14 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.isa.instructions import Instruction, Opcode
+from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
 from sparsat.hw.timing import BURST
-from sparsat.hw.tools.core_model import CoreModel, CoreRun
+from sparsat.hw.tools.sat_model import TIMES, Memory, SatModel, SatRun
 from sparsat.sim.functional import run as run_values
 from sparsat.sim.machine import run as run_cycles
 
-ENGINES = (Opcode.LOAD_A, Opcode.LOAD_B, Opcode.EXEC, Opcode.STORE)
-"""Whose instructions the hardware runs."""
 SLACK = 10_000
 """Cycles that hardware may take beyond the simulator before it is stopped."""
 
@@ -62,7 +60,7 @@ class Bench:
 
     def __init__(self, config: SATConfig, latencies: tuple[int, ...]) -> None:
         self.config, self.latencies = config, latencies
-        self.model = CoreModel(config)
+        self.model = SatModel(config)
         self.count = Count()
 
     def run(self, config: SATConfig, program: list[Instruction], memory: np.ndarray) -> None:
@@ -73,31 +71,30 @@ class Bench:
         timing = run_cycles(config, program, latency=latency)
         image, base = _with_room(config, memory, program)
         found = self.model.run(
-            program, image, at=base, latency=latency, limit=timing.cycles + SLACK
+            program, image, at=base, behaviour=Memory(latency=latency), limit=timing.cycles + SLACK
         )
         memory[:] = image[: len(memory)]
         self._compare(program, timing.instructions, found)
         self._compare_bytes(expected, memory)
         self.count.programs += 1
-        self.count.instructions += sum(each.OPCODE in ENGINES for each in program)
+        self.count.instructions += len(program)
         self.count.cycles += timing.cycles
         self.count.bytes += len(memory)
 
-    def _compare(self, program: list[Instruction], timing: np.ndarray, found: CoreRun) -> None:
+    def _compare(self, program: list[Instruction], timing: np.ndarray, found: SatRun) -> None:
         if found.error:
             each = program[found.error_number].OPCODE.name
             where = f"instruction {found.error_number}, {each}"
             self._differ("error", where, "none", found.error.name)
             return
-        for engine in ENGINES:
-            own = [number for number, each in enumerate(program) if each.OPCODE is engine]
-            for event, column in (("started", "start"), ("ended", "end")):
-                got = found.events[f"{engine.name.lower()}_{event}"]
-                for number, cycle in zip(own, got, strict=True):
-                    if cycle != timing[column][number]:
-                        where = f"instruction {number}, {engine.name} {event}"
-                        self._differ("cycle", where, int(timing[column][number]), cycle)
-                        return
+        for column in TIMES.names or ():
+            wrong = np.flatnonzero(found.times[column] != timing[column])
+            if len(wrong):
+                number = int(wrong[0])
+                where = f"instruction {number}, {program[number].OPCODE.name} {column}"
+                expected, got = (int(times[column][number]) for times in (timing, found.times))
+                self._differ("cycle", where, expected, got)
+                return
 
     def _compare_bytes(self, expected: np.ndarray, got: np.ndarray) -> None:
         wrong = np.nonzero(expected != got)[0]
@@ -118,7 +115,7 @@ def _with_room(
     """Memory with room for the program behind it, and the line at which that begins."""
     line = config.line_bytes
     base = -(-len(memory) // (BURST * line)) * BURST
-    lines = base + -(-(len(program) + 1) * 256 // line) + BURST
+    lines = base + -(-len(program) * INSTRUCTION_BYTES // (BURST * line)) * BURST
     image = np.zeros(lines * line, np.uint8)
     image[: len(memory)] = memory
     return image, base
