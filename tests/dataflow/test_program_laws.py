@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sparsat.dataflow.capture import capture
 from sparsat.dataflow.ir import Conv, MatMul, Step, Update
 from sparsat.dataflow.models import load_model
-from sparsat.dataflow.nests import Reduce
+from sparsat.dataflow.nests import Pair, Reduce
 from sparsat.dataflow.schedule import SCHEDULES, Planned, Scheduled, schedule_step
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.isa import instructions as isa
@@ -116,10 +116,9 @@ def regions(scheduled: Scheduled) -> Iterator[tuple[str, int, int]]:
         site, at = planned.site, planned.at
         if planned.plan is not None:
             nest = planned.plan.nest
-            a, b = (nest.data, nest.gradient) if isinstance(nest, Reduce) else (nest.a, nest.b)
-            yield site.a, at.a, a.bytes
-            if b is not None:
-                yield site.b, at.b, b.bytes
+            yield site.a, at.a, (nest.data if isinstance(nest, Reduce) else nest.a).bytes
+            if isinstance(nest, Reduce | Pair):
+                yield site.b, at.b, (nest.gradient if isinstance(nest, Reduce) else nest.b).bytes
             yield planned.op.writes[0], *results(planned)
     for each in scheduled.program:
         if isinstance(each, isa.Update):
@@ -129,6 +128,9 @@ def regions(scheduled: Scheduled) -> Iterator[tuple[str, int, int]]:
 def update_regions(op: isa.Update, planned: Planned) -> Iterator[tuple[str, int, int]]:
     layer, weights = planned.op.layer, planned.site.weights
     if weights is None:
+        size = 4 * op.out_blocks * preset("tiny").block ** 2
+        for kind in ("master", "momentum", "gradient"):
+            yield f"{planned.op.name} {kind}", getattr(op, kind), size
         return
     for kind in ("master", "momentum"):
         yield f"{layer} {kind}", getattr(op, kind), 4 * weights.elements

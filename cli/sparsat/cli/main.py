@@ -2,7 +2,7 @@
 
 import typer
 
-from sparsat.cli import compare, gemm, generate, simulate, train, verify
+from sparsat.cli import compare, gemm, generate, simulate, train, train_on_machine, verify
 
 app = typer.Typer(
     name="sparsat",
@@ -22,8 +22,10 @@ for module, function in (
     (generate, generate.generate),
     (gemm, gemm.gemm),
     (train, train.train),
+    (train_on_machine, train_on_machine.train_on_machine),
     (simulate, simulate.simulate),
     (compare, compare.compare),
     (verify, verify.verify),
 ):
-    app.command(function.__name__, help=_flow(module.HELP), epilog=module.EXAMPLES)(function)
+    name = function.__name__.replace("_", "-")
+    app.command(name, help=_flow(module.HELP), epilog=module.EXAMPLES)(function)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsat.dataflow.ir import MatMul, Step, Update
 from sparsat.dataflow.layout import HALF, SINGLE, Weights
-from sparsat.dataflow.nests import Nest, Reduce, Spread
+from sparsat.dataflow.nests import Nest, Pair, Reduce
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.regions import Regions
 from sparsat.dataflow.sites import Site
@@ -17,7 +17,8 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.isa import instructions as isa
 
 GUARD = 1 << 20
-"""Bytes before the first tensor: a slab by rows may begin some rows before its image."""
+"""Bytes before the first tensor, and behind the last: the first slab of rows of an image may begin
+before it, its last part may end behind it."""
 HYPER = {
     name: int(np.float32(value).view(np.uint32))
     for name, value in {
@@ -59,6 +60,11 @@ class Addresses:
         self._weights = {
             site.op.layer: self._place(site) for site in sites if site.weights is not None
         }
+        self._plain = {
+            site.op.name: self._place_plain(site.op.name, site.op.work.elements)
+            for site in sites
+            if isinstance(site.op.work, Update) and site.weights is None
+        }
         uses = Counter(site.op.layer for site in sites if site.op.stage == "WU")
         self._summed = {layer for layer, count in uses.items() if count > 1}
         self._sizes = _sizes(step, sites)
@@ -69,6 +75,11 @@ class Addresses:
     @property
     def end(self) -> int:
         return self._regions.end + GUARD
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The address of every tensor that was asked for."""
+        return dict(self._at)
 
     def of(self, site: Site) -> Operands:
         """Operands of a GEMM (0 for others); makes room for results, gives back what is read up."""
@@ -90,7 +101,9 @@ class Addresses:
         work = site.op.work
         assert isinstance(work, Update)
         if site.weights is None:
-            return self._plain(site, work)
+            blocks = self._blocks(work.elements)
+            places = self._plain[site.op.name]
+            return isa.Update(**places, **HYPER, n=4, log_m=log_m_of(4), out_blocks=blocks)
         n, m = self._copied(site)
         weights, at = site.weights, self._weights[site.op.layer]
         return isa.Update(
@@ -108,13 +121,14 @@ class Addresses:
             **{name: getattr(at, name) for name in COPIES},
         )
 
-    def _plain(self, site: Site, work: Update) -> isa.Update:
-        block = self._config.block**2
-        blocks = -(-work.elements // block)
-        size = blocks * block * SINGLE
-        names = ("master", "momentum", "gradient")
-        places = {name: self._regions.take(f"{site.op.name} {name}", size) for name in names}
-        return isa.Update(**places, **HYPER, n=4, log_m=log_m_of(4), out_blocks=blocks)
+    def _blocks(self, elements: int) -> int:
+        """Blocks that a plain parameter is padded to."""
+        return -(-elements // self._config.block**2)
+
+    def _place_plain(self, name: str, elements: int) -> dict[str, int]:
+        size = self._blocks(elements) * self._config.block**2 * SINGLE
+        fields = ("master", "momentum", "gradient")
+        return {field: self._regions.take(f"{name} {field}", size) for field in fields}
 
     def _operands(self, site: Site) -> Operands:
         if not site.nests:
@@ -175,9 +189,9 @@ def _sizes(step: Step, sites: list[Site]) -> dict[str, int]:
 
 def _needs(site: Site, nest: Nest) -> Iterable[tuple[str, int]]:
     yield site.a, nest.a.bytes
-    if isinstance(nest, Spread):
-        yield site.out, nest.out.bytes
-    else:
+    if isinstance(nest, Reduce):
         yield site.op.writes[0], nest.weights.elements * nest.products * SINGLE
-    if nest.b is not None:
+    else:
+        yield site.out, nest.out.bytes
+    if isinstance(nest, Reduce | Pair):
         yield site.b, nest.b.bytes

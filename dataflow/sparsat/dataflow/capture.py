@@ -41,7 +41,7 @@ def capture(
         graph = trace(model, inputs, loss)
     except Exception as error:  # a model is a program and may fail in any way
         raise ValueError(f"{name} does not trace{_place(error)}: {_one_line(error)}") from error
-    return lower(graph, _canonical_names(model), name, batch)
+    return lower(graph, canonical_names(model), name, batch).step
 
 
 def _batch(name: str, inputs: tuple[Any, ...]) -> int:
@@ -53,7 +53,7 @@ def _batch(name: str, inputs: tuple[Any, ...]) -> int:
     return tensors[0].shape[0]
 
 
-def _canonical_names(model: nn.Module) -> dict[str, str]:
+def canonical_names(model: nn.Module) -> dict[str, str]:
     """Every name of every parameter, with the name that stands for it: tied ones share it."""
     first = {id(parameter): name for name, parameter in model.named_parameters()}
     every = model.named_parameters(remove_duplicate=False)

@@ -4,16 +4,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
-from sparsat.dataflow import reduce, spread
+from sparsat.dataflow import pair_fit, reduce_fit, spread_fit
 from sparsat.dataflow.halves import Halves
 from sparsat.dataflow.mapping import Policy, mappings
-from sparsat.dataflow.nests import Nest, Reduce, Spread
+from sparsat.dataflow.nests import Nest, Pair, Reduce, Spread
+from sparsat.dataflow.pair import PairPlan
 from sparsat.dataflow.reduce import ReducePlan
-from sparsat.dataflow.spread import Repeated, SpreadPlan
+from sparsat.dataflow.repeated import Repeated
+from sparsat.dataflow.spread import SpreadPlan
 from sparsat.hw.array_op import Order
 from sparsat.hw.config import SATConfig
 
-Plan = SpreadPlan | ReducePlan | Repeated
+Plan = SpreadPlan | ReducePlan | PairPlan | Repeated
 LATENCY = 60
 """A guess at the memory's latency in cycles."""
 
@@ -30,12 +32,15 @@ def plans(
     if isinstance(first, Reduce):
         for nest in (first, replace(first, turned=True)):
             for mapping in mappings(config, policy, None, Order.MN):
-                yield from reduce.candidates(halves, nest, mapping)
+                yield from reduce_fit.candidates(halves, nest, mapping)
+        return
+    if isinstance(first, Pair):
+        for mapping in mappings(config, policy, None, Order.MN if first.a_turned else Order.K):
+            yield from pair_fit.candidates(halves, first, mapping)
         return
     phases = tuple(nest for nest in nests if isinstance(nest, Spread))
-    order = Order.MN if first.a_words_of_rows else Order.K
-    for mapping in mappings(config, policy, pattern, order):
-        yield from spread.candidates(halves, phases, mapping, prune)
+    for mapping in mappings(config, policy, pattern, Order.K):
+        yield from spread_fit.candidates(halves, phases, mapping, prune)
 
 
 def estimate(plan: Plan) -> int:
@@ -55,13 +60,13 @@ def choose(
     """The plan of the least estimate, the first of equals. ValueError if none fits the machine."""
     best = min(plans(config, policy, nests, pattern, prune), key=estimate, default=None)
     first = nests[0]
-    if best is None and isinstance(first, Spread) and first.products > 1 and first.weights:
+    if best is None and isinstance(first, Spread) and first.products > 1:
         groups = [
             tuple(nest.single(product) for nest in nests if isinstance(nest, Spread))
             for product in range(first.products)
         ]
         found = (choose(config, policy, each, pattern, prune) for each in groups)
-        return Repeated(tuple(plan for plan in found if not isinstance(plan, ReducePlan)))
+        return Repeated(tuple(plan for plan in found if isinstance(plan, SpreadPlan)))
     if best is None:
         raise ValueError(
             "its smallest slab or column block does not fit the scratchpads; "

@@ -43,7 +43,7 @@ class Emitter:
         """Append one GEMM under a name made by `unique`."""
         for node in reads:
             self.read(node)
-        self._make(writes, name, 0)
+        self.tensors.make(writes, name, "weight gradient" if stage == "WU" else None)
         self._append(name, layer, stage, reads, [writes], work)
 
     def vector(

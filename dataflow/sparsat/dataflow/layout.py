@@ -7,6 +7,8 @@ from sparsat.hw.isa.copies import column_rows
 
 HALF, SINGLE = 2, 4
 """Bytes of an operand, and of a sum."""
+WIDE = 16
+"""Lines from which on the channels of a pixel are padded to whole ones."""
 
 
 def padded(count: int, unit: int) -> int:
@@ -15,7 +17,10 @@ def padded(count: int, unit: int) -> int:
 
 @dataclass(frozen=True)
 class Activation:
-    """FP16 [images, height, width, channels]: channels padded to blocks, image rows to lines."""
+    """FP16 [images, height, width, channels]: channels padded to blocks, image rows to lines.
+
+    Many channels, `WIDE` lines or more, are padded to lines, so that a part of them can be loaded.
+    """
 
     config: SATConfig
     images: int
@@ -26,7 +31,13 @@ class Activation:
     @property
     def pitch(self) -> int:
         """Values from one pixel to the next."""
-        return padded(self.channels, self.config.block)
+        line = self.config.line_bytes // HALF
+        wide = self.channels >= WIDE * line
+        return padded(self.channels, line if wide else self.config.block)
+
+    @property
+    def tokens_begin_at_lines(self) -> bool:
+        return self.pitch * HALF % self.config.line_bytes == 0
 
     @property
     def row_values(self) -> int:

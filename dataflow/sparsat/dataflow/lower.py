@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch.fx import Graph, Node
 from torch.utils.flop_counter import flop_registry
@@ -14,7 +15,16 @@ from sparsat.dataflow.lower_gemms import BIAS_GRAD, GemmLowering
 from sparsat.dataflow.values import Values, first_tensor, is_backward, layer_of, shape
 
 
-def lower(graph: Graph, canonical: dict[str, str], model: str, batch: int) -> Step:
+@dataclass(frozen=True)
+class Lowered:
+    """A step and what it stands for: the node of the graph that makes each of its tensors."""
+
+    step: Step
+    values: Values
+    nodes: dict[str, Node]
+
+
+def lower(graph: Graph, canonical: dict[str, str], model: str, batch: int) -> Lowered:
     """The step that `graph` computes; `canonical` maps every parameter name to its first alias."""
     values = Values(graph, canonical)
     emitter = Emitter(values)
@@ -32,7 +42,8 @@ def lower(graph: Graph, canonical: dict[str, str], model: str, batch: int) -> St
     for root, name in values.parameter.items():
         if gradients := values.gradients.pop(name, []):
             emitter.update(name, emitter.tensors[root], gradients, name in prunable)
-    return Step(model, batch, emitter.tensors.all(), layers, tuple(emitter.ops))
+    step = Step(model, batch, emitter.tensors.all(), layers, tuple(emitter.ops))
+    return Lowered(step, values, emitter.tensors.nodes())
 
 
 def _is_work(node: Node, values: Values) -> bool:

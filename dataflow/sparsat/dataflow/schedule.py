@@ -63,11 +63,16 @@ class Planned:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """The program of a step, the plan of each of its operations, and the memory it takes."""
+    """The program of a step, the plan of each of its operations, and the memory it takes.
+
+    `places` has the address of every tensor but weights and their gradients; many share it with
+    others that live before or after them.
+    """
 
     program: list[isa.Instruction]
     plans: list[Planned]
     memory_bytes: int
+    places: dict[str, int]
 
 
 def schedule_step(
@@ -105,7 +110,8 @@ class _Builder:
 
     def result(self) -> Scheduled:
         self.program.append(isa.Halt())
-        return Scheduled(self.program, self.plans, self.addresses.end)
+        addresses = self.addresses
+        return Scheduled(self.program, self.plans, addresses.end, addresses.places)
 
     def add(self, site: Site) -> None:
         at = self.addresses.of(site)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from functools import cache
 
+from sparsat.dataflow.geometry import nests
 from sparsat.dataflow.ir import Conv, Layer, MatMul, Op, Step, Update, Vector
 from sparsat.dataflow.layout import Weights
-from sparsat.dataflow.nests import Nest, Reduce, nests
+from sparsat.dataflow.nests import Nest, Pair, Reduce, Spread
 from sparsat.hw.config import SATConfig
 
 Pattern = tuple[int, int]
@@ -44,7 +45,11 @@ class Site:
             return work.macs if isinstance(work, MatMul) else 0
         if self.op.stage == "WU" or (self.op.stage == "FF" and not work.transposed):
             return work.macs
-        taps = sum(nest.images * nest.pixels * nest.y.taps * nest.x.taps for nest in self.nests)
+        taps = sum(
+            nest.images * nest.pixels * nest.y.taps * nest.x.taps
+            for nest in self.nests
+            if isinstance(nest, Spread)
+        )
         return taps * work.ci * work.co // work.groups
 
     @property
@@ -112,10 +117,10 @@ def _site(config: SATConfig, step: Step, op: Op, pattern: Pattern | None) -> Sit
     first = layer is not None and layer.first
     found = _nests(config, work, op.stage, step.batch, first)
     kind = found[0]
-    if isinstance(work, MatMul):
+    if isinstance(kind, Pair):
         a, b = op.reads[:2]
         return Site(op, found, a, b if b != a else f"{b}, as B", op.writes[0])
-    assert kind.weights is not None
+    assert isinstance(work, Conv)
     kept = _pattern_of(layer, pattern)
     weights = kind.weights
     if isinstance(kind, Reduce):

@@ -43,13 +43,20 @@ class Tensors:
     def all(self) -> tuple[Tensor, ...]:
         return tuple(self._made.values())
 
-    def make(self, root: Node, name: str) -> Tensor:
-        """Register what `root` produces, as `name` unless it is a parameter or its gradient."""
+    def nodes(self) -> dict[str, Node]:
+        """The node that makes each tensor, by its name; none makes a `sum_gradient`."""
+        return {tensor.name: node for node, tensor in self._made.items() if isinstance(node, Node)}
+
+    def make(self, root: Node, name: str, role: Role | None = None) -> Tensor:
+        """Register what `root` produces, as `name` unless it is a parameter or its gradient.
+
+        The node tells its role where none is given.
+        """
         name = self._values.parameter.get(root, name)
         parameter = self._gradient_of.get(root)
         if parameter is not None and len(self._values.gradients[parameter]) == 1:
             name = gradient_name(parameter)
-        return self._add(root, name, self._role(root))
+        return self._add(root, name, role or self._role(root))
 
     def sum_gradient(self, parameter: str, like: Tensor) -> Tensor:
         """The total of several gradients of one parameter."""
@@ -94,8 +101,16 @@ class Tensors:
         if root in values.buffer or (part and not is_backward(root)):
             return "statistics"
         if is_backward(root):
-            return "weight gradient" if part and "norm" in aten(args_of(root)[0]) else "gradient"
+            of_weights = part and "norm" in aten(args_of(root)[0])
+            return "weight gradient" if of_weights or self._adds_up(root) else "gradient"
         return "activation"
+
+    def _adds_up(self, root: Node) -> bool:
+        """Whether it is a sum of gradients of one weight."""
+        parts = [self._made.get(self._values.root[each]) for each in root.all_input_nodes]
+        return aten(root) == "add" and all(
+            part is not None and part.role == "weight gradient" for part in parts
+        )
 
 
 class _Sum(str):

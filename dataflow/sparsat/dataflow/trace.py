@@ -14,7 +14,8 @@ from torch.fx import Graph
 from torch.fx import traceback as fx_traceback
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-Loss = Callable[[Any], Tensor]
+Loss = Callable[..., Tensor]
+"""From the model's output, and what it should have been where that is given, to a scalar."""
 
 MODEL = "model"
 """What the traced wrapper calls the user's module; the prefix of every parameter's name."""
@@ -22,9 +23,12 @@ MODEL = "model"
 LOSS_LAYER = "loss"
 
 
-def trace(model: nn.Module, inputs: Sequence[Any], loss: Loss | None) -> Graph:
+def trace(
+    model: nn.Module, inputs: Sequence[Any], loss: Loss | None, targets: Sequence[Any] = ()
+) -> Graph:
     """Forward, loss and the gradient of every parameter of `model`, in one functional graph.
 
+    The graph takes `inputs` and then `targets`, which `loss` takes beside the output.
     Each node's meta holds `val` (fake tensors), `custom["layer"]` (the innermost module that ran
     it or whose gradient it computes), `seq_nr` (shared by an operation and its gradient), and for
     inputs and outputs `desc`. Attention is decomposed into products and a softmax. The model is
@@ -32,8 +36,8 @@ def trace(model: nn.Module, inputs: Sequence[Any], loss: Loss | None) -> Graph:
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     device = next(model.parameters()).device
-    fakes = tuple(_fake(value, mode, device) for value in inputs)
-    step = _WithLoss(model, loss or default_loss)
+    fakes = tuple(_fake(value, mode, device) for value in (*inputs, *targets))
+    step = _WithLoss(model, loss or default_loss, len(inputs))
     with ExitStack() as stack, _training(model), _layers_noted(model):
         for context in (_plain_kernels(), _quiet(), mode, fx_traceback.preserve_node_meta()):
             stack.enter_context(context)
@@ -65,15 +69,15 @@ def _first_floating(output: Any) -> Tensor:
 
 
 class _WithLoss(nn.Module):
-    def __init__(self, model: nn.Module, loss: Loss) -> None:
+    def __init__(self, model: nn.Module, loss: Loss, inputs: int) -> None:
         super().__init__()
         self.add_module(MODEL, model)
-        self._loss = loss
+        self._loss, self._inputs = loss, inputs
 
-    def forward(self, *inputs: Any) -> Tensor:
-        output = self.get_submodule(MODEL)(*inputs)
+    def forward(self, *values: Any) -> Tensor:
+        output = self.get_submodule(MODEL)(*values[: self._inputs])
         with fx_traceback.annotate({"layer": LOSS_LAYER}):
-            return self._loss(output)
+            return self._loss(output, *values[self._inputs :])
 
 
 def _fake(value: Any, mode: FakeTensorMode, device: torch.device) -> Any:

@@ -125,9 +125,9 @@ HEAD = f"""\
 
 Made by `make registers`; [architecture.md](architecture.md) says how a host uses them. They are
 behind an AXI4-Lite slave of 32 bits, `s_axil`. Access: r read, w write, rw both, rc read and
-cleared by ones. Registers of 64 bits are two words, the lower one first. Other addresses are answered with
-SLVERR, and so is writing what can only be read. `MEMORY_BASE_n` is there for each memory port, of
-{MOST_CHANNELS} at most.
+cleared by ones. Registers of 64 bits are two words, the lower one first. Other addresses are
+answered with SLVERR, and so is writing what can only be read. `MEMORY_BASE_n` is there for each
+memory port, of {MOST_CHANNELS} at most.
 
 | offset | register | bits | access | meaning |
 |--:|---|--:|---|---|

@@ -1,6 +1,6 @@
 """The accelerator in Verilator, as a card: memory behind its ports, a host at its registers.
 
-    model = SatModel(preset("tiny"))
+    model = sat_model(preset("tiny"))
     found = model.run(program, memory, at=0, on_vector=host)
 
 The memory checks the rules of AXI4; without stalls it serves as the simulator's `fixed`.
@@ -9,6 +9,7 @@ The memory checks the rules of AXI4; without stalls it serves as the simulator's
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,12 @@ class SatModel:
             return card.run(
                 program, at=at, on_vector=on_vector, host_cycles=host_cycles, limit=limit
             )
+
+
+@cache
+def sat_model(config: SATConfig, *, trace: bool = False) -> SatModel:
+    """One model of each configuration: its Verilog takes seconds to generate."""
+    return SatModel(config, trace=trace)
 
 
 class Card:

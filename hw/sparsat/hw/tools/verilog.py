@@ -1,5 +1,6 @@
 """Amaranth to Verilog, with the Yosys that is installed beside this package."""
 
+import itertools
 import os
 import re
 import shutil
@@ -13,6 +14,11 @@ from amaranth.lib.wiring import Component
 NO_BITS = re.compile(r"^ *wire \[-1:0\] [^\n]*;\n", re.MULTILINE)
 """Signals of no bits are declared, with a range that has two, but never used."""
 
+ZEROS = re.compile(
+    r"  initial begin\n(?:    (?P<name>\S+ ?)\[(?P<last>\d+)\] = \d+'h0+;\n)+  end\n"
+)
+"""A memory of zeros, word by word: most of the text where it is large."""
+
 
 def to_verilog(component: Component, name: str, ports: dict[str, Any] | None = None) -> str:
     """Verilog text of `component`, its top module called `name`.
@@ -23,7 +29,17 @@ def to_verilog(component: Component, name: str, ports: dict[str, Any] | None = N
     """
     os.environ["YOSYS"] = yosys_path()
     text = verilog.convert(component, name, ports=ports, emit_src=False, strip_internal_attrs=True)
-    return NO_BITS.sub("", text)
+    number = itertools.count()
+    return ZEROS.sub(lambda words: _clear(words, next(number)), NO_BITS.sub("", text))
+
+
+def _clear(words: re.Match, number: int) -> str:
+    """A loop over all words of a memory."""
+    name, last = words["name"], words["last"]
+    return (
+        f"  initial begin : clear_{number}\n    integer n;\n"
+        f"    for (n = 0; n <= {last}; n = n + 1) {name}[n] = 0;\n  end\n"
+    )
 
 
 def yosys_path() -> str:

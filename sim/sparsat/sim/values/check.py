@@ -9,7 +9,8 @@ from torch import Tensor
 
 from sparsat.algo.patterns import NMPattern
 from sparsat.dataflow.ir import Conv, MatMul, Update
-from sparsat.dataflow.nests import Spread
+from sparsat.dataflow.nests import Pair, Spread
+from sparsat.dataflow.pair import PairPlan
 from sparsat.dataflow.reduce import ReducePlan
 from sparsat.dataflow.schedule import Planned, Scheduled
 from sparsat.hw.config import SATConfig
@@ -99,28 +100,31 @@ def _gemm(
     assert plan is not None
     nest = plan.nest
     if isinstance(work, MatMul):
-        assert isinstance(nest, Spread)
+        assert isinstance(nest, Pair)
         a = operands.draw(generator, work.batch, work.p, work.k)
         b = operands.draw(generator, work.batch, work.k, work.q)
-        operands.put_product(memory, at, work, nest, a, b)
+        left, right = operands.product_operands(nest, a, b)
+        memory.put(at.a, left.numpy())
+        memory.put(at.b, right.numpy())
         run(config, [*program, isa.Halt()], memory.bytes)
-        return operands.get_product(memory, at, work, nest), matmul_result(work, a, b)
+        return operands.get_product(memory, at, nest), matmul_result(work, a, b)
     assert isinstance(work, Conv)
     work, stage = operands.plain(work, planned.op.stage)
     x = operands.draw(generator, work.n, work.ci, work.h, work.w)
     dy = operands.draw(generator, work.n, work.co, work.oh, work.ow)
     if isinstance(plan, ReducePlan):
         nest = plan.nest
-        operands.put_image(memory, at.a, nest.data, work, x, patches=True)
-        operands.put_image(memory, at.b, nest.gradient, work, dy)
+        memory.put(at.a, operands.image(nest.data, work, x, patches=True).numpy())
+        memory.put(at.b, operands.image(nest.gradient, work, dy).numpy())
         run(config, [*program, isa.Halt()], memory.bytes)
         got = operands.get_gradient(config, memory, at, work, nest)
         return got, conv_result(work, stage, dy, x)
     assert isinstance(nest, Spread)
+    assert not isinstance(plan, PairPlan)
     weight = operands.draw(generator, work.co, work.ci // work.groups, work.kh, work.kw)
     pattern = NMPattern(*planned.pattern) if planned.pattern else None
     source = x if stage == "FF" else dy
-    operands.put_image(memory, at.a, nest.a, work, source, patches=stage == "FF")
+    memory.put(at.a, operands.image(nest.a, work, source, patches=stage == "FF").numpy())
     in_memory = None if plan.prune else pattern
     operands.put_weight(config, memory, at, work, nest, weight, in_memory, forward=stage == "FF")
     if pattern:

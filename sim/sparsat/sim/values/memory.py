@@ -12,10 +12,10 @@ from sparsat.hw.isa.copies import column_rows
 
 
 class Memory:
-    """The memory image of a program, all zeros at first."""
+    """The memory image of a program, all NaN at first: what is read by mistake shows."""
 
     def __init__(self, size: int) -> None:
-        self.bytes = np.zeros(size, np.uint8)
+        self.bytes = np.full(size, 0xFF, np.uint8)
 
     def put(self, address: int, values: np.ndarray) -> None:
         flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
@@ -25,19 +25,21 @@ class Memory:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         return self.bytes[address : address + size].view(dtype).reshape(shape)
 
-    def put_activation(self, address: int, layout: Activation, values: Tensor) -> None:
-        """`values` fp16 [images, height, width, channels]; padding is zero."""
-        rows = torch.zeros(layout.images, layout.height, layout.row_values, dtype=torch.float16)
-        pixels = rows[..., : layout.width * layout.pitch].unflatten(2, (layout.width, layout.pitch))
-        pixels[..., : layout.channels] = values
-        self.put(address, rows.numpy())
-
     def get_activation(self, address: int, layout: Activation) -> Tensor:
         """fp16 [images, height, width, channels]."""
         shape = (layout.images, layout.height, layout.row_values)
         rows = torch.from_numpy(self.get(address, shape, np.float16).copy())
         pixels = rows[..., : layout.width * layout.pitch].unflatten(2, (layout.width, layout.pitch))
         return pixels[..., : layout.channels]
+
+
+def arranged(layout: Activation, values: Tensor) -> Tensor:
+    """`values` [images, height, width, channels] of any type as `layout` has them: [images, height,
+    row values]; padding is zero."""
+    rows = values.new_zeros(layout.images, layout.height, layout.row_values)
+    pixels = rows[..., : layout.width * layout.pitch].unflatten(2, (layout.width, layout.pitch))
+    pixels[..., : layout.channels] = values
+    return rows
 
 
 def padded_weights(weights: Weights, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Random operands, put where an operation expects them, and its results read back."""
+"""Operands as an operation expects them in memory, random ones, and its results read back."""
 
 import numpy as np
 import torch
@@ -6,12 +6,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparsat.algo.patterns import NMPattern
-from sparsat.dataflow.ir import Conv, MatMul
-from sparsat.dataflow.layout import Activation, padded
-from sparsat.dataflow.nests import Reduce, Spread, groups_together
+from sparsat.dataflow.geometry import groups_together
+from sparsat.dataflow.ir import Conv
+from sparsat.dataflow.layout import Activation, Weights
+from sparsat.dataflow.nests import Pair, Reduce, Spread
 from sparsat.dataflow.operands import Operands
 from sparsat.hw.config import SATConfig
-from sparsat.sim.values.memory import Memory, from_masters, operand_copy, padded_weights
+from sparsat.sim.values.memory import (
+    Memory,
+    arranged,
+    from_masters,
+    operand_copy,
+    padded_weights,
+)
 
 
 def draw(generator: torch.Generator, *shape: int) -> Tensor:
@@ -26,25 +33,17 @@ def plain(work: Conv, stage: str) -> tuple[Conv, str]:
     return work.mirrored(), {"FF": "BP", "BP": "FF"}.get(stage, stage)
 
 
-def put_image(
-    memory: Memory,
-    address: int,
-    layout: Activation,
-    work: Conv,
-    x: Tensor,
-    *,
-    patches: bool = False,
-) -> None:
+def image(layout: Activation, work: Conv, x: Tensor, *, patches: bool = False) -> Tensor:
     """NCHW as the layout has it: tokens of an image, or patches of the first layer's input."""
     taps = work.kh * work.kw
     if patches and taps > 1 and layout.channels == work.ci * taps:
-        columns = F.unfold(x.float(), (work.kh, work.kw), work.dilation, work.padding, work.stride)
-        x = columns.half().unflatten(1, (work.ci, taps)).transpose(1, 2).flatten(1, 2)
+        columns = F.unfold(x, (work.kh, work.kw), work.dilation, work.padding, work.stride)
+        x = columns.unflatten(1, (work.ci, taps)).transpose(1, 2).flatten(1, 2)
         x = x.unflatten(2, (work.oh, work.ow))
     pixels = x.movedim(1, -1)
     pixels = F.pad(pixels, (0, layout.channels - pixels.shape[-1]))
     shape = (layout.images, layout.height, layout.width, layout.channels)
-    memory.put_activation(address, layout, pixels.reshape(shape))
+    return arranged(layout, pixels.reshape(shape))
 
 
 def get_image(
@@ -73,6 +72,15 @@ def _joined(config: SATConfig, work: Conv, weight: Tensor) -> list[Tensor]:
     return found
 
 
+def whole_weights(config: SATConfig, work: Conv, weights: Weights, weight: Tensor) -> list[Tensor]:
+    """The weight [co, ci / groups, kh, kw] of any type as [taps, inputs, outputs] in whole blocks,
+    one per product."""
+    parts = _joined(config, work, weight)
+    if weights.taps == 1 and work.kh * work.kw > 1:
+        parts = [part.flatten(0, 1)[None] for part in parts]
+    return [padded_weights(weights, part) for part in parts]
+
+
 def put_weight(
     config: SATConfig,
     memory: Memory,
@@ -85,13 +93,8 @@ def put_weight(
     forward: bool,
 ) -> None:
     """The operand copies of all products, one after another."""
-    assert nest.weights is not None
-    parts = _joined(config, work, weight)
-    if nest.weights.taps == 1 and work.kh * work.kw > 1:
-        parts = [part.flatten(0, 1)[None] for part in parts]
     value, index = at.b, at.b_index
-    for part in parts:
-        whole = padded_weights(nest.weights, part)
+    for whole in whole_weights(config, work, nest.weights, weight):
         values, indices = operand_copy(config, whole, pattern, forward=forward)
         memory.put(value, values)
         value += values.nbytes
@@ -120,36 +123,18 @@ def get_gradient(
     return torch.cat(found)
 
 
-def _feature_planes(x: Tensor, layout: Activation, heads: int) -> Tensor:
-    """[batch, tokens, width] as [images, tokens, 1, heads · padded width]."""
-    batch, _, width = x.shape
-    if heads > 1:
-        x = F.pad(x, (0, padded(width, layout.config.block) - width))
-    x = x.unflatten(0, (batch // heads, heads)).transpose(1, 2).flatten(2)
-    return x[:, :, None]
+def product_operands(nest: Pair, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """A [batch, p, k] and B [batch, k, q] as they lie in memory: each image is a plane."""
+    left = a.transpose(1, 2) if nest.a_turned else a
+    right = b.transpose(1, 2) if nest.b_turned else b
+    return arranged(nest.a, left[:, None]), arranged(nest.b, right[:, None])
 
 
-def put_product(
-    memory: Memory, at: Operands, work: MatMul, nest: Spread, a: Tensor, b: Tensor
-) -> None:
-    """Operands of attention: scores as planes, features as parts of a token."""
-    assert nest.b is not None
-    heads = nest.products
-    if work.b_transposed:
-        memory.put_activation(at.a, nest.a, _feature_planes(a, nest.a, heads))
-        turned = b.transpose(1, 2)
-        memory.put_activation(at.b, nest.b, _feature_planes(turned, nest.b, heads))
-        return
-    scores = a.transpose(1, 2) if work.a_transposed else a
-    memory.put_activation(at.a, nest.a, scores[:, :, None])
-    memory.put_activation(at.b, nest.b, _feature_planes(b, nest.b, heads))
+def product_result(nest: Pair, c: Tensor) -> Tensor:
+    """C [batch, p, q] as it lies in memory."""
+    return arranged(nest.out, c[:, None])
 
 
-def get_product(memory: Memory, at: Operands, work: MatMul, nest: Spread) -> Tensor:
+def get_product(memory: Memory, at: Operands, nest: Pair) -> Tensor:
     """fp16 [batch, p, q]."""
-    found = memory.get_activation(at.out, nest.out)[:, :, 0]
-    if nest.planes:
-        return found
-    heads = nest.products
-    by_head = found.unflatten(2, (heads, -1))[..., : work.q]
-    return by_head.transpose(1, 2).flatten(0, 1)
+    return memory.get_activation(at.out, nest.out)[:, 0]

@@ -7,7 +7,7 @@ import numpy as np
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
 from sparsat.hw.timing import BURST
-from sparsat.hw.tools.sat_model import TIMES, Memory, SatModel, SatRun
+from sparsat.hw.tools.sat_model import TIMES, Memory, SatRun, sat_model
 from sparsat.sim.functional import run as run_values
 from sparsat.sim.machine import run as run_cycles
 
@@ -60,7 +60,7 @@ class Bench:
 
     def __init__(self, config: SATConfig, latencies: tuple[int, ...]) -> None:
         self.config, self.latencies = config, latencies
-        self.model = SatModel(config)
+        self.model = sat_model(config)
         self.count = Count()
 
     def run(self, config: SATConfig, program: list[Instruction], memory: np.ndarray) -> None:
