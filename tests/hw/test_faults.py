@@ -1,6 +1,7 @@
 """What goes wrong: every fault ends with its error or as if it had not been, and after a reset the
 machine is as new."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from sparsat.hw.isa.instructions import (
     INSTRUCTION_BYTES,
     Exec,
     Halt,
+    Instruction,
     LoadA,
     LoadB,
     Sem,
@@ -47,7 +49,7 @@ def far(bed: Bed) -> int:
     return len(bed.memory)
 
 
-WRONG = {
+WRONG: dict[str, tuple[Callable[[Bed], bytes | list[Instruction]], Error, int | None]] = {
     "an unknown opcode": (lambda bed: wrong_opcode(), Error.OPCODE, 1),
     "N over M": (lambda bed: [FINE, Exec(n=5, log_m=1, groups=1, k=1)], Error.FIELD, 1),
     "an M that SORE has not": (lambda bed: [LoadB(lines=16, mode=2, n=2, log_m=0)], Error.FIELD, 0),
@@ -91,11 +93,11 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_program_stops_with_its_error(bed, wrong):
     make, error, number = WRONG[wrong]
-    program = make(bed)
-    code = program if isinstance(program, bytes) else encode_program([*program, Halt()])
-    found = bed.fails(code)
-    assert found[0] is error
-    assert number in (None, found[1])
+    made = make(bed)
+    code = made if isinstance(made, bytes) else encode_program([*made, Halt()])
+    found, number_found = bed.fails(code)
+    assert found is error
+    assert number in (None, number_found)
     bed.works()  # a start makes it as new, ...
     bed.fails(code)
     bed.reset()  # ... and so does a reset.
@@ -106,9 +108,10 @@ def test_a_wrong_program_stops_with_its_error(bed, wrong):
 @pytest.mark.parametrize(("what", "number"), [("program", 0), ("operand", 0), ("result", 3)])
 def test_a_bus_error_names_the_instruction(response, what, number):
     program, before, after, _ = good()
-    line = TINY.line_bytes
+    load, line = program[0], TINY.line_bytes
+    assert isinstance(load, LoadA)
     changed = next(n for n, (x, y) in enumerate(zip(before, after, strict=True)) if x != y) // line
-    places = {"program": Bed().at, "operand": program[0].address // line, "result": changed}
+    places = {"program": Bed().at, "operand": load.address // line, "result": changed}
     bed = Bed(failing=range(places[what], places[what] + 1), response=response)
     with bed.card:
         found = bed.card.run(program, at=bed.at)

@@ -144,7 +144,7 @@ class Core(wiring.Component):
             Opcode.VECTOR: vector.idle & ~memory.queue_vector.valid,
         }
         number = {Opcode.EXEC: exec_.error_number, Opcode.UPDATE: 0, Opcode.VECTOR: vector.number}
-        lacks = {Opcode.EXEC: exec_.waits}
+        lacks = {Opcode.EXEC: exec_.waits & ~exec_.idle}
         for place, engine in enumerate(ENGINES):
             name = engine.name.lower()
             if engine not in idle:

@@ -9,7 +9,7 @@ from sparsat.hw.isa.instructions import Halt, Instruction, LoadA, LoadB, Sem, St
 
 KEYS = {1: 0x55, 2: 0xA7}
 """By `op`: the bytes of operands and results come from the host, and go to it, XOR this."""
-BEFORE = {LoadA: Sem.VECTOR_TO_LOAD_A, LoadB: Sem.VECTOR_TO_LOAD_B}
+BEFORE: dict[type, Sem] = {LoadA: Sem.VECTOR_TO_LOAD_A, LoadB: Sem.VECTOR_TO_LOAD_B}
 
 
 def with_host(program: list[Instruction]) -> list[Instruction]:
