@@ -2,13 +2,16 @@
 
 from contextlib import contextmanager
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.burst_words import NUMBER_BITS
 from sparsat.hw.instruction import Error
 from sparsat.hw.register_map import State
+
+SETTLE = 8
+"""Cycles after the last instruction's end in which its error would still show."""
 
 
 class Control(wiring.Component):
@@ -57,6 +60,7 @@ class Control(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        settled = Signal(range(SETTLE + 1))
 
         def fail(code, number):
             m.d.sync += [self.error.eq(code), self.error_number.eq(number)]
@@ -97,15 +101,17 @@ class Control(wiring.Component):
                     m.next = "STOP"
             with work("START", State.RUNNING):
                 m.d.comb += self.core_start.eq(1)
+                m.d.sync += settled.eq(0)
                 m.next = "RUN"
             with work("RUN", State.RUNNING):
                 m.d.comb += self.running.eq(1)
+                m.d.sync += settled.eq(Mux(self.done, settled + 1, 0))
                 with m.If(self.waiting):
                     m.d.comb += self.state.eq(State.WAITING)
                 with m.If(self.core_error != Error.NONE):
                     fail(self.core_error, self.core_number)
                     m.next = "STOP"
-                with m.Elif(self.done):
+                with m.Elif(settled == SETTLE):
                     m.d.comb += self.ended.eq(1)
                     m.next = "DONE"
             with work("STOP", State.RUNNING):

@@ -42,8 +42,6 @@ class Registers(wiring.Component):
         What the host reads, of all others but ID, VERSION, CONFIG.
     end, vector : In(1)
         What INTERRUPT_PENDING notes.
-    clear : In(1)
-        INTERRUPT_PENDING becomes 0.
     interrupt : Out(1)
         An interrupt that is enabled is pending.
     """
@@ -52,7 +50,7 @@ class Registers(wiring.Component):
         self.config = config
         self.map = register_map(config)
         self._fixed = {"ID": ID, "VERSION": VERSION, "CONFIG": config_id(config)}
-        ports = {"bus": In(axi_lite_signature(ADDRESS_BITS)), "interrupt": Out(1), "clear": In(1)}
+        ports = {"bus": In(axi_lite_signature(ADDRESS_BITS)), "interrupt": Out(1)}
         ports |= {name: Out(1) for name in _names(Control)}
         ports |= {name: In(1) for name in _names(Interrupt)}
         for name, register in self.map.items():
@@ -104,8 +102,6 @@ class Registers(wiring.Component):
         for name, bit in _names(Interrupt).items():
             with m.If(getattr(self, name)):
                 m.d.sync += pending.eq(pending | bit)
-        with m.If(self.clear):
-            m.d.sync += pending.eq(0)
         m.d.comb += self.interrupt.eq((pending & self.interrupt_enable).any())
         return values
 

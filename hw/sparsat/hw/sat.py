@@ -175,7 +175,6 @@ class SAT(wiring.Component):
             registers.error.eq(control.error),
             registers.error_instruction.eq(control.error_number),
             registers.vector_op.eq(core.op),
-            registers.clear.eq(control.core_reset),
             registers.end.eq(control.ended),
             registers.vector.eq(core.waiting & ~waited),
         ]

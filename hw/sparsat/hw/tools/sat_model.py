@@ -248,6 +248,7 @@ class Card:
         self.write("MEMORY_BYTES", len(self.memory))
         for port in range(self.config.channels):
             self.write(f"MEMORY_BASE_{port}", self.behaviour.base)
+        self.write("INTERRUPT_PENDING", Interrupt.END | Interrupt.VECTOR)
         self.write("INTERRUPT_ENABLE", Interrupt.END | Interrupt.VECTOR)
         self.write("CONTROL", Control.START)
 
