@@ -212,6 +212,11 @@ def vector(m: Machine) -> Steps:
         index = yield from m.instruction("VECTOR")
         x = m.program[index]
         assert isinstance(x, Vector)
+        if m.host_cycles is not None:
+            end = m.now + m.host_cycles
+            m.end(end, index)
+            yield from m.until(end)
+            continue
         queues = [
             (deque(bursts(list(range(x.read)))), False),
             (deque(bursts(list(range(x.read, x.read + x.write)))), True),

@@ -66,7 +66,8 @@ UPDATING = record(
     "block run last last_sorted", passed=UPDATE_BLOCKS, sorted=UPDATE_BLOCKS, x=UPDATE_TABLE
 )
 """The step's `block` and `run`; when the last blocks passed WUVE, their squares SORE."""
-STREAMING = record("read_line read_left write_line write_left", x=VECTOR_TABLE)
+STREAMING = record("host_cycles read_line read_left write_line write_left", x=VECTOR_TABLE)
+"""`host_cycles` is what the host takes for each VECTOR; NEVER: its lines pass by instead."""
 SPENT = record("busy a b c instruction fill")
 EXECUTING = record("o i free idle goes_on pending_c", x=EXECUTE, spent=SPENT)
 """`free`: earliest issue of the next slot; `idle`: when the array is; `goes_on`: the next chunk
@@ -78,7 +79,7 @@ WAITS = record("", cycles=CAUSES)
 """Cycles that an engine waited, by cause."""
 
 
-def new_state(config: SATConfig, memory: np.ndarray) -> np.ndarray:
+def new_state(config: SATConfig, memory: np.ndarray, host_cycles: int | None = None) -> np.ndarray:
     """The machine at time 0, one record: scratchpads free, nothing fetched."""
     kind = record(
         "line_bytes",
@@ -103,6 +104,7 @@ def new_state(config: SATConfig, memory: np.ndarray) -> np.ndarray:
     clock["turn"], clock["soonest"], clock["overflow"] = ENGINES - 1, NEVER, -1
     engines["wake"] = engines["asked"] = NEVER
     engines["cause"] = -1
+    state["vector"]["host_cycles"] = NEVER if host_cycles is None else host_cycles
     front["at"], front["entered"] = NEVER, -1
     return state
 
