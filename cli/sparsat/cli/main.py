@@ -2,7 +2,7 @@
 
 import typer
 
-from sparsat.cli import compare, gemm, generate, simulate, train, train_on_machine, verify
+from sparsat.cli import compare, explore, gemm, generate, simulate, train, train_on_machine, verify
 
 app = typer.Typer(
     name="sparsat",
@@ -25,6 +25,7 @@ for module, function in (
     (train_on_machine, train_on_machine.train_on_machine),
     (simulate, simulate.simulate),
     (compare, compare.compare),
+    (explore, explore.explore),
     (verify, verify.verify),
 ):
     name = function.__name__.replace("_", "-")

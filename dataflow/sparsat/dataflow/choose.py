@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 
 from sparsat.dataflow import pair_fit, reduce_fit, spread_fit
 from sparsat.dataflow.halves import Halves
@@ -49,7 +49,7 @@ def estimate(plan: Plan) -> int:
     return max(plan.array_cycles(), lines) + first + last + 2 * LATENCY
 
 
-@cache
+@lru_cache(maxsize=4096)
 def choose(
     config: SATConfig,
     policy: Policy,

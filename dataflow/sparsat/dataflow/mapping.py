@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 
 from sparsat.dataflow.array_work import ArraySize, Slots, Work, cycles_and_slots, least_period
 from sparsat.hw.array_op import ArrayOp, Dataflow, Order, log_m_of, most_ws_ir
@@ -82,7 +82,7 @@ class Mapping:
         )
 
 
-@cache
+@lru_cache(maxsize=4096)
 def mappings(
     config: SATConfig, policy: Policy, pattern: tuple[int, int] | None, a_order: Order
 ) -> tuple[Mapping, ...]:
