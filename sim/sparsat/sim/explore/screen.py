@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
+from itertools import accumulate, islice
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from sparsat.dataflow.choose import LATENCY, Plan
 from sparsat.dataflow.geometry import nests
 from sparsat.dataflow.halves import Halves
 from sparsat.dataflow.ir import Conv, MatMul, Step, Update, Vector
+from sparsat.dataflow.layout import SINGLE
 from sparsat.dataflow.mapping import Mapping, mappings
 from sparsat.dataflow.nests import Nest, Pair, Reduce, Spread
 from sparsat.dataflow.schedule import SCHEDULES
@@ -59,7 +60,7 @@ class Summary:
     """What of a step's operations time depends on, whatever the machine.
 
     `vectors` int64 [operations, 2], bytes read and written; `updates` the elements of all weights
-    and plain parameters.
+    and plain parameters, `largest` of the largest.
     """
 
     step: Step
@@ -67,21 +68,23 @@ class Summary:
     products: Counter[Product]
     vectors: np.ndarray
     updates: int
+    largest: int
 
     @classmethod
     def of(cls, step: Step, pattern: Pattern | None) -> "Summary":
         products: Counter[Product] = Counter()
-        vectors, updates = [], 0
+        vectors, updates = [], [0]
         for site in sites(preset("vcu1525"), step, pattern):
             work = site.op.work
             match work:
                 case Vector():
                     vectors.append((work.bytes_read, work.bytes_written))
                 case Update():
-                    updates += work.elements
+                    updates.append(work.elements)
                 case Conv() | MatMul():
                     products[_product(step, site)] += 1
-        return cls(step, pattern, products, np.array(vectors, np.int64).reshape(-1, 2), updates)
+        moved = np.array(vectors, np.int64).reshape(-1, 2)
+        return cls(step, pattern, products, moved, sum(updates), max(updates))
 
 
 def _product(step: Step, site: Site) -> Product:
@@ -101,14 +104,15 @@ class Estimate:
 
 def estimate_step(config: SATConfig, memory: str, summary: Summary) -> Estimate:
     """ValueError where an operation fits no tiling tried, or ports are faster than memory."""
-    rates = memory_rates(config, memory, summary.pattern)
+    rates = memory_rates(config, memory, summary)
     cycles = idle = lines = 0
     picojoules = 0.0
     for product, count in summary.products.items():
         found = _best(config, product, summary.step.batch)
         cycles += count * found.cycles
         lines += count * found.lines
-        idle += count * (found.cycles - found.lines)
+        if product.stage != "FF":  # updates come behind it
+            idle += count * max(found.cycles - found.lines, 0)
         picojoules += count * found.picojoules
     moved = -(-summary.vectors // config.line_bytes)
     both = 2 * moved.min(axis=1).sum()
@@ -198,17 +202,22 @@ class Rates:
     update_lines: float
 
 
-def memory_rates(config: SATConfig, memory: str, pattern: Pattern | None) -> Rates:
-    """Measured by the timed machine."""
-    apart = 1 << 24
-    n, m = pattern or (4, 4)
+def memory_rates(config: SATConfig, memory: str, summary: Summary) -> Rates:
+    """Measured by the timed machine; the update is some blocks of the largest weight, whose tensors
+    lie one behind the other, and so maybe in the same banks."""
+    n, m = summary.pattern or (4, 4)
+    single = summary.largest * SINGLE
+    values, index = single * n // (2 * m), single * n // (8 * m) * (n < m)
+    sizes = (single, single, single, values, index, values)
+    line = config.line_bytes
+    starts = accumulate((-(-size // line) * line for size in sizes), initial=0)
     sample = isa.Update(
         copies=1,
         n=n,
         log_m=log_m_of(m),
         in_blocks=1,
         out_blocks=SAMPLE_BLOCKS,
-        **{name: apart * number for number, name in enumerate(TENSORS)},
+        **dict(zip(TENSORS, starts, strict=True)),
     )
     lines = SAMPLE_LINES
     mixed = run(config, [isa.Vector(read=lines, write=lines), isa.Halt()], memory)
