@@ -69,6 +69,8 @@ VARIED: dict[str, tuple[int, ...]] = {
 }
 """Other values of a field that are measured."""
 
+UNCONNECTED = ("wuve_lane",)
+"""Blocks that module `sat` does not have yet; designs are to have room for them."""
 CELL = ("m_max", "depth", "a_regs", "b_regs", "a_link")
 
 

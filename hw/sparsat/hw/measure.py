@@ -1,6 +1,6 @@
-"""What Yosys finds in each block, kept in `measured.json`: `make measure`.
+"""What Yosys finds in blocks and in whole designs, kept in `measured.json`: `make measure`.
 
-Takes about an hour the first time; what was mapped before is found by its content.
+Takes hours the first time; what was mapped before is found by its content.
 """
 
 import hashlib
@@ -12,20 +12,37 @@ from pathlib import Path
 
 from rich.progress import track
 
-from sparsat.hw.blocks import BLOCKS, Block
-from sparsat.hw.config import SATConfig
-from sparsat.hw.tools.timing import critical_path
+from sparsat.hw.blocks import BLOCKS, REFERENCE
+from sparsat.hw.config import SATConfig, preset
+from sparsat.hw.emit import sat_verilog
+from sparsat.hw.resources import Estimate, estimate_verilog
 from sparsat.hw.tools.verilog import to_verilog
-from sparsat.hw.tools.yosys import Resources, count_resources, synthesize
+from sparsat.hw.tools.yosys import Resources
 
 FILE = Path(__file__).with_name("measured.json")
+DESIGNS = (preset("tiny"), preset("small"))
+"""Mapped as a whole, which nothing is fitted to."""
+MIXED = REFERENCE.with_(
+    name="mixed",
+    cols=8,
+    m_max=8,
+    depth=8,
+    a_regs=64,
+    b_regs=32,
+    a_link=1,
+    a_scratch_kib=512,
+    sore_lanes=4,
+    channels=2,
+)
+"""Many fields changed at once, which nothing is fitted to."""
 
 
 @dataclass(frozen=True)
 class Sample:
     """A block's size and slowest path with another `value` of a `field` than the reference's.
 
-    At the reference these are "" and 0. `digest` is of the block's Verilog.
+    At the reference these are "" and 0; blocks of `MIXED` have the field "mixed"; whole designs are
+    block "sat", field "design" and their place in `DESIGNS`. `digest` is of the Verilog.
     """
 
     block: str
@@ -38,21 +55,43 @@ class Sample:
     digest: str
 
 
-def measure(block: Block, field: str, config: SATConfig) -> Sample:
+Job = tuple[str, str, int, SATConfig]
+"""Block, field and value of a `Sample`, and where it is measured."""
+
+
+def jobs() -> Iterator[Job]:
+    """All there is to measure."""
+    for block in BLOCKS:
+        for field, config in block.samples():
+            yield block.name, field, getattr(config, field) if field else 0, config
+        if block.fields:
+            yield block.name, "mixed", 0, MIXED
+    for number, config in enumerate(DESIGNS):
+        yield "sat", "design", number, config
+
+
+def verilog_of(block: str, config: SATConfig) -> str:
+    if block == "sat":
+        return sat_verilog(config)
+    return to_verilog(_MAKERS[block](config), block)
+
+
+_MAKERS = {block.name: block.make for block in BLOCKS}
+
+
+def measure(job: Job) -> Sample:
     """Map one."""
-    verilog = to_verilog(block.make(config), block.name)
-    netlist = synthesize(verilog, block.name)
-    path = critical_path(netlist)
-    found = count_resources(netlist)
+    block, field, value, config = job
+    found: Estimate = estimate_verilog(block, verilog_of(block, config))
     return Sample(
-        block=block.name,
+        block=block,
         field=field,
-        value=getattr(config, field) if field else 0,
-        resources=found,
-        path_ps=round(path.delay_ps),
-        start=path.start,
-        end=path.end,
-        digest=digest_of(verilog),
+        value=value,
+        resources=found.resources,
+        path_ps=round(found.path.delay_ps),
+        start=found.path.start,
+        end=found.path.end,
+        digest=digest_of(found.verilog),
     )
 
 
@@ -81,14 +120,8 @@ def write(samples: list[Sample]) -> None:
     scratch.replace(FILE)
 
 
-def _all() -> Iterator[tuple[Block, str, SATConfig]]:
-    for block in BLOCKS:
-        for field, config in block.samples():
-            yield block, field, config
-
-
 def main() -> None:
-    write([measure(*each) for each in track(list(_all()), "Mapping blocks", transient=True)])
+    write([measure(job) for job in track(list(jobs()), "Mapping blocks", transient=True)])
 
 
 if __name__ == "__main__":

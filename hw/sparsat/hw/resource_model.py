@@ -6,7 +6,7 @@ and in the logarithm of a scratchpad's size. Scratchpads are counted by `memorie
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
 from math import log2
@@ -27,16 +27,16 @@ CLOCK_STEP_HZ = 5e6
 class _Curve:
     """A block's costs and path over one field, as differences from the reference."""
 
-    def __init__(self, field: str, points: list[tuple[int, np.ndarray]]) -> None:
+    def __init__(self, field: str, points: list[tuple[float, np.ndarray]]) -> None:
         self._log = field.endswith("_kib")
         points = sorted(points, key=lambda point: point[0])
         self._x = [self._scale(value) for value, _ in points]
         self._y = np.array([cost for _, cost in points])
 
-    def _scale(self, value: int) -> float:
+    def _scale(self, value: float) -> float:
         return log2(value) if self._log else float(value)
 
-    def at(self, value: int) -> np.ndarray:
+    def at(self, value: float) -> np.ndarray:
         """Between the neighbours, beyond the last ones as they go on."""
         x = self._scale(value)
         i = min(max(int(np.searchsorted(self._x, x)), 1), len(self._x) - 1)
@@ -45,27 +45,38 @@ class _Curve:
 
 
 @cache
-def _measured() -> dict[str, tuple[np.ndarray, dict[str, _Curve]]]:
-    """Of each block: its costs at the reference, its curves."""
+def _samples() -> dict[str, list[measure.Sample]]:
     by_block: dict[str, list[measure.Sample]] = defaultdict(list)
     for sample in measure.read():
         by_block[sample.block].append(sample)
-    return {block.name: _curves(block, by_block[block.name]) for block in BLOCKS}
+    return by_block
+
+
+def samples_of(block: str) -> list[measure.Sample]:
+    """What was measured of a block, or of "sat"."""
+    return _samples().get(block, [])
+
+
+@cache
+def _measured() -> dict[str, tuple[np.ndarray, dict[str, _Curve]]]:
+    """Of each block: its costs at the reference, its curves."""
+    return {block.name: _curves(block, samples_of(block.name)) for block in BLOCKS}
 
 
 def _curves(block: Block, samples: list[measure.Sample]) -> tuple[np.ndarray, dict[str, _Curve]]:
     costs = {(sample.field, sample.value): _costs(block, sample) for sample in samples}
     base = costs["", 0]
-    return base, {
-        field: _Curve(
-            field,
-            [
-                (getattr(REFERENCE, field), np.zeros_like(base)),
-                *((value, costs[field, value] - base) for value in VARIED[field]),
-            ],
-        )
-        for field in block.fields
-    }
+    zero = np.zeros_like(base)
+    curves: dict[str, _Curve] = {}
+    for field in block.fields:
+        found = [(value, costs[field, value] - base) for value in VARIED[field]]
+        curves[field] = _Curve(field, [(_value(REFERENCE, field), zero), *found])
+    return base, curves
+
+
+def _value(config: SATConfig, field: str) -> float:
+    """Of ports, what they move together counts."""
+    return config.line_bytes / 64 if field == "channels" else getattr(config, field)
 
 
 def _costs(block: Block, sample: measure.Sample) -> np.ndarray:
@@ -132,7 +143,7 @@ def cost(config: SATConfig, device: Device | None = None) -> Cost:
 
 def _cost_of(block: Block, config: SATConfig) -> BlockCost:
     base, curves = _measured()[block.name]
-    found = base + sum(curve.at(getattr(config, field)) for field, curve in curves.items())
+    found = base + sum(curve.at(_value(config, field)) for field, curve in curves.items())
     found = np.maximum(found, 0)
     amount = Amount(*map(float, found[: len(KINDS)]))
     return BlockCost(block.name, block.count(config), amount, float(found[-1]), block.by_row)
@@ -212,8 +223,3 @@ def _does_not(home: int, reason: str) -> Fit:
 def _fullest(found: Fit, device: Device) -> float:
     pairs = zip(found.used, device.left, strict=False)
     return max((used.share(die)[0] for used, die in pairs), default=0.0)
-
-
-def at_estimated_clock(config: SATConfig, most_hz: float) -> SATConfig:
-    """The configuration at the clock that its paths allow, at most that."""
-    return replace(config, clock_hz=min(cost(config).clock_hz, most_hz))

@@ -36,3 +36,18 @@ def slot_picojoules(config: SATConfig, op: ArrayOp) -> float:
     b_bytes = config.cols * op.is_ * op.n * (2 if op.dense else 2.5)
     arithmetic = macs * (PICOJOULES["multiply"] + PICOJOULES["add"])
     return arithmetic + (a_bytes + b_bytes) * PICOJOULES["scratchpad byte"]
+
+
+FPGA_FACTOR = 14
+"""Dynamic power of logic in an FPGA over that of standard cells of the same process, on average
+(Kuon and Rose, "Measuring the gap between FPGAs and ASICs", IEEE TCAD 26(2), 2007)."""
+
+
+def watts(joules: float, dram_bytes: int, seconds: float) -> float:
+    """Dynamic power of an FPGA while a step takes `seconds`, whose energy is `joules`.
+
+    The logic's energy by the table above, times `FPGA_FACTOR`, and the memory's. Neither the gain
+    from 45 nm to 16 nm nor static power, clocks and the shell are in it: an order of magnitude.
+    """
+    memory = dram_bytes * PICOJOULES["memory byte"] * 1e-12
+    return ((joules - memory) * FPGA_FACTOR + memory) / seconds
