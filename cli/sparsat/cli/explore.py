@@ -73,6 +73,10 @@ def explore(
         _print(study, search, front)
 
 
+PIPED_WIDTH = 136
+"""Columns where standard output is not a terminal."""
+
+
 def _need(option: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise ValueError(f"{option} is {value}, it must be from {least} to {most}")
@@ -149,11 +153,11 @@ def _print(study: "Study", search: "Search", front: "list[Point]") -> None:
     table.add_column("pattern")
     names = ("cells", "MHz", "depth", "A·B regs", "link", "KiB A/B/C", "SORE·WUVE", "ports")
     for name in (*names, "ms", "GFLOPS", "LUT", "J"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for point in front:
         table.add_row(*_cells(point))
     console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=120)).print(table)
+    (console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)).print(table)
     print(f"{len(search.points)} designs screened that fit; all {len(front)} above are simulated")
     errors = screening_errors(search.sample())
     if errors:
