@@ -51,6 +51,11 @@ TRANSPOSER_LATENCY = 3
 UPDATE_AHEAD = 2
 """Blocks that UPDATE reads ahead of its writes."""
 
+BANKS = 16
+PAGE_BYTES = 8192
+"""Of the DDR4 behind a port: its banks, and bytes of an open page, here of 512 bytes in each of 16
+chips of 4 bits. Page after page an address goes through all banks."""
+
 START = 6
 """From taking an operation to its first slot."""
 ISSUE_TO_SUM = 9
