@@ -4,7 +4,7 @@ PARTS := hw algo dataflow sim boards cli tests
 PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
-.PHONY: help venv demo demo-array test lint verify-float reproduce resources \
+.PHONY: help venv demo demo-array test lint verify verify-float reproduce resources \
 	bench-array bench-algo bench-sim isa-fields requirements
 .DEFAULT_GOAL := help
 
@@ -14,6 +14,7 @@ help:
 	@echo 'make demo-array    generate the array, run a GEMM on it'
 	@echo 'make test          run the tests (ARGS="-k adder" passes options to pytest)'
 	@echo 'make lint          check style and types'
+	@echo 'make verify        500 random programs and the layers of five models on the hardware'
 	@echo 'make verify-float  millions of vectors through the floating-point units'
 	@echo 'make reproduce     the paper'"'"'s speed-up and ablations: rewrite docs/reproduction.md'
 	@echo 'make bench-sim     what the simulator costs: rewrite docs/simulation_speed.md'
@@ -46,6 +47,12 @@ lint: venv
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy $(shell find $(PARTS) -name "*.py")
+
+verify: venv
+	.venv/bin/sparsat verify --random 400 --seed 1 --config tiny
+	.venv/bin/sparsat verify --random 100 --seed 2 --config small
+	for model in resnet9 vit vgg19 resnet18 resnet50; do \
+	  .venv/bin/sparsat verify $$model --config tiny || exit 1; done
 
 verify-float: venv
 	$(RUN) -m sparsat.hw.float.verify

@@ -14,6 +14,14 @@ from sparsat.hw.config import preset
 
 needs_tcl = pytest.mark.skipif(not tcl_stub.available(), reason="tclsh is not installed")
 CARD, SMALL = preset("vcu1525"), preset("small")
+
+
+def card_with(channels):
+    """As many columns as a line of so many ports holds."""
+    cols = min(16 * channels, CARD.cols)
+    return CARD.with_(channels=channels, cols=cols, sore_lanes=cols)
+
+
 PORTS = [Port("clk", "in", 1), Port("rst", "in", 1), Port("s_axil_awaddr", "in", 12)]
 PORTS += [Port(f"m_axi_{i}_araddr", "out", 64) for i in range(4)]
 REGISTERS = [0x40 + 8 * i for i in range(4)]
@@ -60,7 +68,7 @@ def test_a_command_that_vivado_does_not_have_fails(tmp_path):
 @needs_tcl
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_all_memory_is_connected_and_no_addresses_overlap(channels, tmp_path):
-    found = calls(tmp_path, config=CARD.with_(channels=channels))
+    found = calls(tmp_path, config=card_with(channels))
     made = set(re.findall(r"create_bd_cell .*-vlnv \S+ (\S+)", "\n".join(found)))
     joined = [each for each in found if each.startswith(("connect_bd_net", "connect_bd_intf_net"))]
     used = {end.split("/")[0] for each in joined for end in re.findall(r"[\w]+/[\w/]+", each)}
@@ -93,7 +101,7 @@ def test_no_input_of_a_crossbar_is_used_twice(tmp_path):
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_every_clock_and_pin_of_what_is_used_is_constrained(channels):
-    text = constraints(card("vcu1525"), CARD.with_(channels=channels))
+    text = constraints(card("vcu1525"), card_with(channels))
     clocks = re.findall(r"create_clock -name (\S+)", text)
     assert clocks == ["pcie_refclk", *(f"clk300_{i}" for i in range(channels))]
     balls = re.findall(r"PACKAGE_PIN (\S+?)[ }]", text)

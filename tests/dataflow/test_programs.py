@@ -5,12 +5,13 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from sparsat.dataflow.ir import Conv, MatMul
+from sparsat.dataflow.pair import PairPlan
 from sparsat.dataflow.reduce import ReducePlan
 from sparsat.dataflow.schedule import SCHEDULES, schedule_step
 from sparsat.dataflow.spread import SpreadPlan
 from sparsat.hw.config import preset
 from sparsat.sim.values import check_step
-from steps import CONFIGS, conv_step, convs, product_step
+from steps import CONFIGS, SHORT, conv_step, convs, product_step
 
 properties = settings(max_examples=60, deadline=None)
 
@@ -19,7 +20,7 @@ def differences(config, step, schedule="optimal", pattern=(2, 8)):
     try:
         scheduled = schedule_step(config, step, SCHEDULES[schedule], pattern)
     except ValueError as error:
-        if config is not CONFIGS["narrow"] or "does not fit" not in str(error):
+        if config not in (CONFIGS["narrow"], SHORT) or "does not fit" not in str(error):
             raise
         reject()
     return [str(found) for found in check_step(config, scheduled) if found]
@@ -58,15 +59,57 @@ def test_the_first_layer_reads_patches(work, config):
     st.integers(1, 3),
     st.integers(1, 3),
     st.tuples(*(st.integers(1, 40),) * 3),
-    st.sampled_from([(False, False), (False, True), (True, False)]),
-    st.sampled_from(["tiny", "small"]),
+    st.sampled_from([(False, False), (False, True), (True, False), (True, True)]),
+    st.sampled_from([CONFIGS["tiny"], CONFIGS["small"], SHORT]),
     st.sampled_from(["optimal", "ws", "no-interleave"]),
 )
 def test_attention(images, heads, sizes, turned, config, schedule):
     p, k, q = sizes
     work = MatMul(images * heads, p, k, q, *turned)
     step = product_step(work, images)
-    assert differences(CONFIGS[config], step, schedule, None) == []
+    assert differences(config, step, schedule, None) == []
+
+
+@pytest.mark.parametrize("schedule", ["os", "ws"])
+@pytest.mark.parametrize(
+    ("work", "chained"),
+    [
+        (MatMul(4, 35, 20, 70, False, True), False),
+        (MatMul(4, 35, 70, 20), False),
+        (MatMul(1, 50, 37, 20, True, False), True),
+        (MatMul(4, 50, 32, 20, True, False), True),
+    ],
+    ids=["scores", "mix", "gradient", "gradient, no rest"],
+)
+def test_a_head_that_does_not_fit_is_cut_into_rows(work, chained, schedule):
+    """A half of A holds 512 values: 16 rows of 32, 6 of 80, 8 of 64."""
+    step = product_step(work, 1)
+    assert differences(SHORT, step, schedule, None) == []
+    plan = schedule_step(SHORT, step, SCHEDULES[schedule], None).plans[0].plan
+    assert isinstance(plan, PairPlan)
+    assert plan.rows is not None
+    assert plan.chained == chained
+
+
+@pytest.mark.parametrize("schedule", ["optimal", "ws", "online-sore"])
+def test_a_wide_linear_layer_is_cut_along_its_reduction_and_its_gradient_in_both_directions(
+    schedule,
+):
+    config, step = CONFIGS["narrow"], conv_step(Conv(50, 1, 1, 1040, 1, 1, 600))
+    assert differences(config, step, schedule) == []
+    plans = [
+        planned.plan for planned in schedule_step(config, step, SCHEDULES[schedule], (2, 8)).plans
+    ]
+    forward, backward, gradient = plans[:3]
+    for plan in (forward, backward):
+        assert isinstance(plan, SpreadPlan)
+        assert plan.cut
+        assert plan.width > 1
+        assert plan.parts > 1
+    assert isinstance(gradient, ReducePlan)
+    assert gradient.cut
+    assert {block.first_in for block in gradient.blocks} > {0}
+    assert {block.first_q for block in gradient.blocks} > {0}
 
 
 def test_columns_whose_rows_are_no_whole_lines():

@@ -1,28 +1,25 @@
 """The whole accelerator, but for UPDATE and VECTOR, runs what the compiler makes of layers."""
 
-import functools
-
 import pytest
 
 from sparsat.dataflow.ir import Conv
 from sparsat.hw.config import preset
-from sparsat.hw.tools.core_model import CoreModel
+from sparsat.hw.tools.core_model import core_model
 from sparsat.hw.tools.verilator import lint
 from sparsat.sim.verify.campaign import new_bench, random_layers, run_layer
 from sparsat.sim.verify.layers import step_of
 
-bench = functools.cache(new_bench)
 TINY = preset("tiny")
 
 
 def test_the_verilog_is_clean(tmp_path):
-    (tmp_path / "core.v").write_text(CoreModel(TINY).verilog)
+    (tmp_path / "core.v").write_text(core_model(TINY).verilog)
     lint([tmp_path / "core.v"], "core")
 
 
-@pytest.mark.parametrize(("config", "programs"), [("tiny", 40)])
+@pytest.mark.parametrize(("config", "programs"), [("tiny", 25)])
 def test_random_layers_take_the_same_cycles_and_leave_the_same_bytes(config, programs):
-    found = bench(preset(config))
+    found = new_bench(preset(config))
     for _ in random_layers(found, programs, seed=1):
         pass
     assert found.count.differences == []
@@ -30,7 +27,7 @@ def test_random_layers_take_the_same_cycles_and_leave_the_same_bytes(config, pro
     assert found.count.instructions > 4 * programs
 
 
-@pytest.mark.parametrize("schedule", ["optimal", "ws", "no-interleave", "online-sore"])
+@pytest.mark.parametrize("schedule", ["optimal", "ws", "online-sore"])
 @pytest.mark.parametrize(
     ("work", "pattern"),
     [

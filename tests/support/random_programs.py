@@ -160,6 +160,8 @@ def _exec(
         log_m=log_m,
         ir=ir,
         is_=is_,
+        a_shared=int(rng.random() < 0.5),
+        least_period=rng.choice([0, 0, rng.randint(1, 90)]),
         outer=rng.randint(1, 3),
         inner=rng.randint(1, 3),
         chain=rng.random() < 0.3,

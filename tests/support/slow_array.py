@@ -9,7 +9,7 @@ from sparsat.hw.array_op import ArrayOp, Dataflow, Order
 from sparsat.hw.isa.instructions import Advance, Exec, Sem
 from sparsat.hw.timing import START, array_tail, sums_return
 
-DECODE, FEED, FEED_AHEAD, OPEN, RELEASE = 32, 16, 3, 8, 4
+DECODE, FEED, FEED_AHEAD, OPEN, RELEASE = 32, 20, 3, 8, 4
 
 
 @dataclass
@@ -88,7 +88,9 @@ class Execution:
             for tile in range(op.tiles):
                 yield from m.until(self.tile_at(op, begins, drain, taken))
                 if tile == 0 and not number:
-                    yield from m.until(chunk.tokens + op.feed(m.config) + FEED)
+                    yield from m.until(
+                        chunk.tokens + op.feed(m.config, bool(chunk.x.a_shared)) + FEED
+                    )
                 for group in range(op.groups):
                     yield from m.until(issued + period)
                     if group == 0:
@@ -168,6 +170,7 @@ def operation_of(x: Exec, resumed: bool) -> ArrayOp:
         is_=x.is_,
         groups=x.groups,
         tiles=tiles_of(x),
+        least_period=x.least_period,
         a_order=Order.MN if x.a_mn else Order.K,
         b_order=Order.MN if x.b_mn else Order.K,
         resume=resumed,

@@ -11,6 +11,8 @@ CONFIGS = {
     "narrow": preset("tiny").with_(a_scratch_kib=12, b_scratch_kib=8, c_scratch_kib=16),
     "small": preset("small"),
 }
+SHORT = preset("tiny").with_(a_scratch_kib=2, c_scratch_kib=16)
+"""Holds some rows of a product of two activations, seldom all."""
 
 
 @st.composite

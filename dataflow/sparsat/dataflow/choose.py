@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
-from sparsat.dataflow import pair, reduce, spread_fit
+from sparsat.dataflow import pair_fit, reduce_fit, spread_fit
 from sparsat.dataflow.halves import Halves
 from sparsat.dataflow.mapping import Policy, mappings
 from sparsat.dataflow.nests import Nest, Pair, Reduce, Spread
@@ -32,11 +32,11 @@ def plans(
     if isinstance(first, Reduce):
         for nest in (first, replace(first, turned=True)):
             for mapping in mappings(config, policy, None, Order.MN):
-                yield from reduce.candidates(halves, nest, mapping)
+                yield from reduce_fit.candidates(halves, nest, mapping)
         return
     if isinstance(first, Pair):
         for mapping in mappings(config, policy, None, Order.MN if first.a_turned else Order.K):
-            yield from pair.candidates(halves, first, mapping)
+            yield from pair_fit.candidates(halves, first, mapping)
         return
     phases = tuple(nest for nest in nests if isinstance(nest, Spread))
     for mapping in mappings(config, policy, pattern, Order.K):

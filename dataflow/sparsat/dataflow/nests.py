@@ -42,6 +42,13 @@ class Axis:
         return self.origin + min(0, (max(self.taps, 1) - 1) * self.tap_step)
 
 
+def _matrix(x: Activation, along_y: Axis, along_x: Axis) -> bool:
+    """Whether the pixels of `x`, in order, are the rows of a matrix, each from a line on."""
+    plain = all(axis.taps == axis.step == 1 and not axis.origin for axis in (along_y, along_x))
+    whole = (along_y.count, along_x.count) == (x.height, x.width)
+    return plain and whole and x.tokens_begin_at_lines
+
+
 @dataclass(frozen=True)
 class Spread:
     """C [pixels, columns] of every image, reduced over taps and channels: FF, BP.
@@ -72,11 +79,8 @@ class Spread:
 
     @property
     def matrix(self) -> bool:
-        """A linear layer: the pixels of A in their order, all channels of each, are the rows of a
-        matrix, and each begins at a line."""
-        plain = all(axis.taps == axis.step == 1 and not axis.origin for axis in (self.y, self.x))
-        whole = (self.y.count, self.x.count) == (self.a.height, self.a.width)
-        return plain and whole and self.products == 1 and self.a.tokens_begin_at_lines
+        """A is one: see `_matrix`."""
+        return self.products == 1 and _matrix(self.a, self.y, self.x)
 
     def single(self, product: int) -> "Spread":
         """One group of several."""
@@ -119,6 +123,12 @@ class Reduce:
         return self.weights.inputs if self.turned else self.weights.outputs
 
     @property
+    def matrix(self) -> bool:
+        """X and dY are: see `_matrix`."""
+        whole = _matrix(self.data, self.y, self.x) and self.gradient.tokens_begin_at_lines
+        return self.products == 1 and whole
+
+    @property
     def pixels(self) -> int:
         return self.y.count * self.x.count
 
@@ -148,6 +158,12 @@ class Pair:
     @property
     def images(self) -> int:
         return self.a.images
+
+    @property
+    def b_rows(self) -> int:
+        """Rows of an image of B in the scratchpad."""
+        cols = self.b.config.cols
+        return -(-self.q // cols) * self.b.pitch if self.b_turned else self.b.image_values // cols
 
 
 Nest = Spread | Reduce | Pair

@@ -5,13 +5,9 @@ stays for all of an image's chunks; or of k where A is turned, and then B is cut
 stay until the image is done.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import gcd, lcm
 
-from sparsat.dataflow.cuts import CHUNKS, sizes
-from sparsat.dataflow.halves import Halves
 from sparsat.dataflow.layout import HALF, Activation
 from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycles
 from sparsat.dataflow.nests import Pair
@@ -20,7 +16,6 @@ from sparsat.dataflow.runs import Level, store_levels
 from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Advance, Exec, Instruction, LoadA, LoadB, Mode, Store
-from sparsat.hw.isa.site import most_channels
 
 
 @dataclass(frozen=True)
@@ -229,10 +224,10 @@ class PairPlan:
         }
         if nest.b_turned:
             row = nest.b.pitch
-            blocks = {"b_product0": self._columns * row, "b_q0": row}
+            blocks = {"b_product0": nest.b_rows, "b_q0": row}
             return fields | {"b_k0": m, "b_n": 1, **blocks}
         row = nest.b.pitch // self.config.cols
-        blocks = {"b_product0": nest.b.b_rows(nest.b.image_values), "b_q0": 1}
+        blocks = {"b_product0": nest.b_rows, "b_q0": 1}
         return fields | {"b_k0": m * row, "b_n": row, **blocks}
 
     def _by_values(self, run: Run) -> dict[str, int]:
@@ -251,7 +246,7 @@ class PairPlan:
             "k1_y": 1,
             "y_inner": down,
             "height": nest.k,
-            "b_product0": nest.b.b_rows(nest.b.image_values),
+            "b_product0": nest.b_rows,
             "b_k1": row,
             "b_k1_y": 1,
             "b_y_inner": down,
@@ -276,47 +271,3 @@ class PairPlan:
 def _lines(load: LoadA) -> int:
     """Of a chunk."""
     return load.segments * load.lines
-
-
-def candidates(halves: Halves, nest: Pair, mapping: Mapping) -> Iterator[PairPlan]:
-    """Plans that fit, coarse chunks first."""
-    if nest.b_turned and nest.b.pitch > most_channels(nest.b.config):
-        return
-    c_rows = nest.p * nest.out.pitch // nest.out.config.cols
-    most = min(halves.a // nest.a.image_values, halves.b // _b_rows(nest), halves.c // c_rows)
-    if most:
-        for images in sizes(nest.images, most):
-            yield PairPlan(nest, mapping, images)
-        return
-    most, (unit, tile) = _rows_that_fit(halves, nest), _row_steps(nest, mapping)
-    if most >= unit:
-        for units in sizes(-(-nest.a.width // unit), most // unit, tile // unit, CHUNKS[:6]):
-            yield PairPlan(nest, mapping, 1, units * unit)
-
-
-def _b_rows(nest: Pair) -> int:
-    """Of one image in the B scratchpad."""
-    if nest.b_turned:
-        return -(-nest.q // nest.b.config.cols) * nest.b.pitch
-    return nest.b.b_rows(nest.b.image_values)
-
-
-def _rows_that_fit(halves: Halves, nest: Pair) -> int:
-    """Rows of A, with what else their chunk holds; 0 if none do."""
-    width = nest.out.pitch // nest.out.config.cols
-    rows = halves.a // nest.a.pitch
-    if nest.a_turned:
-        of_b = nest.b.pitch // nest.b.config.cols
-        return min(rows, halves.b // of_b) if nest.p * width <= halves.c else 0
-    return min(rows, halves.c // width) if _b_rows(nest) <= halves.b else 0
-
-
-def _row_steps(nest: Pair, mapping: Mapping) -> tuple[int, int]:
-    """Rows of a chunk that are whole lines of memory, and those that fill whole tiles as well."""
-    config = nest.a.config
-    cut = (nest.a, nest.b) if nest.a_turned else (nest.a,)
-    line = config.line_bytes // HALF
-    unit = max(line // gcd(tensor.pitch, line) for tensor in cut)
-    if mapping.os == nest.a_turned:
-        return unit, unit
-    return unit, lcm(unit, config.rows * (mapping.m if nest.a_turned else mapping.ir))

@@ -167,14 +167,16 @@ class ArrayOp:
         """
         return max(self.n * self.pace, self.load_a(config), self.least_period)
 
-    def feed(self, config: SATConfig) -> int:
+    def feed(self, config: SATConfig, shared: bool = True) -> int:
         """Cycles a feeder takes until it has read all words of a first slot.
 
         A word of 16 values holds k-groups of the next slots (OS) or rows (WS) too, or, in rows'
         order, values of the next rows (OS) or slots (WS). So on the whole reading is never slower
-        than the A link, if no word is read for less: else `least_period` says so.
+        than the A link, if words are `shared`: else `least_period` says so.
         """
         rows, os = min(config.rows, FEEDER_ROWS), self.dataflow is Dataflow.OS
+        if not shared:
+            return rows * (self.m if self.a_order is Order.MN else self.ir)
         if self.a_order is Order.MN:
             return self.m * (-(-rows * self.ir // WORD) if os else rows)
         return self.ir * (rows if os else -(-rows * self.m // WORD))

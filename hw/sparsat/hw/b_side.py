@@ -114,17 +114,18 @@ class BColumn(wiring.Component):
         return m
 
     def _bank(self, m, name, where, data, width):
-        """Write lines; the word of `self.row`, `READ` cycles later."""
+        """Write lines, those of both halves in turns; the word of `self.row`, `READ` cycles
+        later."""
         lanes = len(where.mask)
-        depth = 2 * half_rows_b(self.config) // lanes
+        depth = 2 * -(-half_rows_b(self.config) // lanes)
         m.submodules[name] = bank = Memory(shape=lanes * width, depth=depth, init=[])
         write, read = bank.write_port(granularity=width), bank.read_port()
         bits = (lanes - 1).bit_length()
         m.d.comb += [
-            write.addr.eq(Cat(where.line[: len(write.addr) - 1], where.half)),
+            write.addr.eq(Cat(where.half, where.line)),
             write.data.eq(data),
             write.en.eq(Mux(where.valid, where.mask, 0)),
-            read.addr.eq(Cat(self.row.row[bits:], self.row.half)),
+            read.addr.eq(Cat(self.row.half, self.row.row[bits:])),
             read.en.eq(1),
         ]
         lane = later(m, self.row.row[:bits], READ)

@@ -14,8 +14,8 @@ from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.isa.site import half_rows_b
 from sparsat.hw.walk import WalkChunks, later, nest, product, total
 
-ADDRESS = signed(26)
-"""Rows, and coordinates, with room for one step out of them."""
+ADDRESS = signed(52)
+"""Rows, and coordinates: as wide as the sum of all that the fields of an EXEC can add."""
 WALK = 6
 """Cycles from a step of the loops to the row it leads to."""
 FIELDS = (

@@ -92,7 +92,9 @@ class ExecPlan(wiring.Component):
         words_of_rows = (rows * x.ir + WORD - 1) >> 4
         words_of_groups = (rows * group + WORD - 1) >> 4
         os = Mux(x.a_mn, group * words_of_rows, x.ir * Const(rows))
-        return Mux(x.ws, Mux(x.a_mn, group * Const(rows), x.ir * words_of_groups), os)
+        ws = Mux(x.a_mn, group * Const(rows), x.ir * words_of_groups)
+        alone = Mux(x.a_mn, group, x.ir) * Const(rows)
+        return Mux(x.a_shared, Mux(x.ws, ws, os), alone)
 
     def _counts(self, m, later):
         x, plan = self.x, self.plan

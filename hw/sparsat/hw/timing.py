@@ -21,7 +21,7 @@ from sparsat.hw.config import SATConfig
 
 BURST = 64
 """Lines that an engine moves at most before it is the next one's turn."""
-FEED = 16
+FEED = 20
 """From a feeder's last word of a chunk's first slot to the issue of that slot."""
 FEED_AHEAD = 3
 """Slots that a feeder works ahead of the array."""

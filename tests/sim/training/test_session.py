@@ -1,7 +1,9 @@
 """Training through the machine: bit-equal to the golden model, close to PyTorch."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -201,3 +203,11 @@ def test_what_inference_takes_is_pruned() -> None:
     kept = state["2.weight"].unflatten(1, (-1, 8)) != 0
     assert (kept.sum(2) == 2).all()
     assert torch.equal(state["0.weight"], weights["0.weight"])
+
+
+def test_the_documented_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "training_on_machine.md").read_text()
+    exec(text.split("```python\n")[1].split("```")[0], {})
+    losses = [float(each) for each in re.findall(r"loss=([\d.]+)", capsys.readouterr().out)]
+    assert len(losses) == 5
+    assert losses[-1] < losses[0]

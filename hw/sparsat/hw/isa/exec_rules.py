@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sparsat.hw.array_op import ArrayOp, Dataflow, Order
+from sparsat.hw.array_op import FEEDER_ROWS, ROW_WORDS, ArrayOp, Dataflow, Order
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Advance, Exec
 from sparsat.hw.isa.nest import Dim, Span, Window, padded_span, prefix, residues, span
@@ -71,7 +71,36 @@ def _array_op(e: Exec) -> ArrayOp:
     )
 
 
+def _check_feeders(config: SATConfig, site: Site, e: Exec) -> None:
+    """Feeders read a slot's words in its time, and rows have room for those read ahead."""
+    rows, entries = min(config.rows, FEEDER_ROWS), e.m if e.a_mn else e.ir
+    word, digit = (e.ir, "r0") if e.a_mn else (e.m, "k0")
+    share = min(BANK // word, 8) if e.a_shared else 1
+    if e.ws:
+        kept = entries * (rows + 2)
+        room = ROW_WORDS * (share if e.a_mn else 1)
+        site.need("ir", kept <= room, f"smaller: {kept} words are read ahead for a row, {room} fit")
+    # A row keeps a word for the slots that share it, but not beyond its tile.
+    slots = min(share, e.groups) if bool(e.ws) == bool(e.a_mn) else share
+    period, reads = _array_op(e).period(config), rows * entries
+    if not e.a_shared or slots < share:
+        need = -(-reads // slots)
+        slow = f"at least {need}: a feeder reads {reads} words for {slots} slots"
+        site.need("least_period", period >= need, slow)
+    if not e.a_shared:
+        return
+    count = getattr(e, f"{digit}_count")
+    used = (e.groups if e.ws else e.tiles_p * config.rows) if e.a_mn else _k_entries(config, e)
+    if share == 1 or min(count, used) == 1:
+        return
+    site.need(f"{digit}_a", getattr(e, f"{digit}_a") == word, f"{word} where a_shared is 1")
+    site.need(f"{digit}_x", getattr(e, f"{digit}_x") == 0, "0 where a_shared is 1")
+    whole = count % share == 0 or used <= count
+    site.need(f"{digit}_count", whole, f"a multiple of {share}, the words that are read at once")
+
+
 def _check_a(config: SATConfig, site: Site, e: Exec) -> None:
+    _check_feeders(config, site, e)
     word = e.ir if e.a_mn else e.m
     window = Window(e.y0, e.x0, e.height, e.width)
     nests = list(_a_nests(config, e))

@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,12 @@ class CoreModel:
             for kind, name in enumerate(EVENTS)
         }
         return CoreRun(int(ended[0]), Error(int(ended[1])), int(ended[2]), cycles)
+
+
+@cache
+def core_model(config: SATConfig) -> CoreModel:
+    """One model of each configuration: its Verilog takes seconds to generate."""
+    return CoreModel(config)
 
 
 def _harness(config: SATConfig) -> str:

@@ -178,14 +178,15 @@ def _tiles(each: Exec) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _array(config: SATConfig, op: ArrayOp) -> tuple[Pace, int, int, int]:
+def _array(config: SATConfig, op: ArrayOp) -> tuple[Pace, int, int]:
     op.validate(config)
     release, tail = array_release(config, op), array_tail(config, op)
-    return array_pace(config, op), op.feed(config), release, tail
+    return array_pace(config, op), release, tail
 
 
 def _execute(config: SATConfig, each: Exec) -> tuple[str, Fields]:
-    fresh, feed, release, tail = _array(config, array_op(each, resumed=False))
+    op = array_op(each, resumed=False)
+    fresh, release, tail = _array(config, op)
     again = array_op(each, resumed=True)
     tiles = _tiles(each)
     derived = {
@@ -193,7 +194,7 @@ def _execute(config: SATConfig, each: Exec) -> tuple[str, Fields]:
         "resumed_goes_on": sums_return(config, again),
         "tiles": tiles,
         "slots": tiles * each.groups,
-        "feed": feed,
+        "feed": op.feed(config, bool(each.a_shared)),
         "release": release,
         "tail": tail,
         "fresh": fresh,

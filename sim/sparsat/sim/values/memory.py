@@ -12,10 +12,10 @@ from sparsat.hw.isa.copies import column_rows
 
 
 class Memory:
-    """The memory image of a program, all zeros at first."""
+    """The memory image of a program, all NaN at first: what is read by mistake shows."""
 
     def __init__(self, size: int) -> None:
-        self.bytes = np.zeros(size, np.uint8)
+        self.bytes = np.full(size, 0xFF, np.uint8)
 
     def put(self, address: int, values: np.ndarray) -> None:
         flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)

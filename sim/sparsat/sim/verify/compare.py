@@ -7,7 +7,7 @@ import numpy as np
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Instruction, Opcode
 from sparsat.hw.timing import BURST
-from sparsat.hw.tools.core_model import CoreModel, CoreRun
+from sparsat.hw.tools.core_model import CoreRun, core_model
 from sparsat.sim.functional import run as run_values
 from sparsat.sim.machine import run as run_cycles
 
@@ -62,7 +62,7 @@ class Bench:
 
     def __init__(self, config: SATConfig, latencies: tuple[int, ...]) -> None:
         self.config, self.latencies = config, latencies
-        self.model = CoreModel(config)
+        self.model = core_model(config)
         self.count = Count()
 
     def run(self, config: SATConfig, program: list[Instruction], memory: np.ndarray) -> None:
