@@ -1,4 +1,4 @@
-"""The whole accelerator, but for UPDATE and VECTOR, runs what the compiler makes of layers."""
+"""The whole accelerator, but for VECTOR, runs what the compiler makes of layers."""
 
 import pytest
 

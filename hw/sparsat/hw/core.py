@@ -5,17 +5,25 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sparsat.hw.axi import axi_signature, line_bits
-from sparsat.hw.burst_words import NUMBER_BITS
+from sparsat.hw.burst_words import NUMBER_BITS, Requester
 from sparsat.hw.config import SATConfig
+from sparsat.hw import exec as exec_engine
+from sparsat.hw import update as update_engine
 from sparsat.hw.exec import ExecEngine
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.load_b import PLANES
 from sparsat.hw.memory_side import MemorySide
-from sparsat.hw.parts import Parts
+from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.semaphores import ENGINES
+from sparsat.hw.update import Update
 
-RUNNERS = tuple(engine for engine in ENGINES if engine not in (Opcode.UPDATE, Opcode.VECTOR))
+RUNNERS = tuple(engine for engine in ENGINES if engine is not Opcode.VECTOR)
+
+
+def part_makers(config: SATConfig) -> Makers:
+    """What is repeated, by Verilog module name."""
+    return {**exec_engine.part_makers(config), **update_engine.part_makers(config)}
 
 
 class Core(wiring.Component):
@@ -25,7 +33,7 @@ class Core(wiring.Component):
     ----------
     config : SATConfig
     parts : Parts
-        With `exec.part_makers`.
+        With `part_makers`.
 
     Members
     -------
@@ -36,6 +44,8 @@ class Core(wiring.Component):
         An instruction goes to its queue, has its semaphores, has ended: each in order.
     done : Out(1)
         HALT is reached, and nothing is under way.
+    overflow : Out(1)
+        Since `start`, an UPDATE met a gradient that is infinite or NaN.
     error : Out(Error), error_number : Out(NUMBER_BITS)
         The first error, and the instruction.
     """
@@ -48,6 +58,7 @@ class Core(wiring.Component):
             "instructions": In(NUMBER_BITS),
             "dispatched": Out(1),
             "done": Out(1),
+            "overflow": Out(1),
             "error": Out(Error),
             "error_number": Out(NUMBER_BITS),
         }
@@ -62,6 +73,7 @@ class Core(wiring.Component):
         m.submodules.exec = exec_ = ExecEngine(config=self.config, parts=self.parts)
         connect(m, memory.queue_exec, exec_.i)
         connect(m, exec_.tokens, memory.tokens_exec)
+        update = self._update(m, memory)
         for channel in range(self.config.channels):
             axi = f"axi_{channel}"
             connect(m, flipped(getattr(self, axi)), getattr(memory, axi))
@@ -86,17 +98,40 @@ class Core(wiring.Component):
             memory.store_values.eq(exec_.stored),
             exec_.stop.eq(self.error != Error.NONE),
             self.dispatched.eq(memory.dispatched),
-            self.done.eq(memory.done & exec_.idle & ~memory.queue_exec.valid),
+            self.done.eq(
+                memory.done
+                & (exec_.idle & ~memory.queue_exec.valid)
+                & (update.idle & ~memory.queue_update.valid)
+            ),
         ]
+        own = {Opcode.EXEC: exec_, Opcode.UPDATE: update}
         for engine in RUNNERS:
             for port in ("started", "ended"):
                 name = f"{engine.name.lower()}_{port}"
-                source = getattr(exec_, port) if engine is Opcode.EXEC else getattr(memory, name)
+                source = getattr(own[engine], port) if engine in own else getattr(memory, name)
                 m.d.comb += getattr(self, name).eq(source)
-        self._errors(m, memory, exec_)
+        self._errors(m, memory, exec_, update)
         return m
 
-    def _errors(self, m, memory, exec_):
+    def _update(self, m, memory):
+        m.submodules.update = update = Update(config=self.config, parts=self.parts)
+        connect(m, memory.queue_update, update.i)
+        connect(m, update.tokens, memory.tokens_update)
+        connect(m, update.request, memory.request_update)
+        connect(m, update.write, memory.write_update)
+        m.d.comb += [
+            update.line_valid.eq(memory.line_valid[Requester.UPDATE]),
+            update.line.eq(memory.line),
+            update.written.eq(memory.written[Requester.UPDATE]),
+            update.written_tag.eq(memory.written_tag),
+        ]
+        with m.If(update.overflow):
+            m.d.sync += self.overflow.eq(1)
+        with m.If(self.start):
+            m.d.sync += self.overflow.eq(0)
+        return update
+
+    def _errors(self, m, memory, exec_, update):
         found = Signal(Error)
         number = Signal(NUMBER_BITS)
         m.d.comb += [self.error.eq(found), self.error_number.eq(number)]
@@ -105,3 +140,5 @@ class Core(wiring.Component):
                 m.d.sync += [found.eq(memory.error), number.eq(memory.error_number)]
             with m.Elif(exec_.error != Error.NONE):
                 m.d.sync += [found.eq(exec_.error), number.eq(exec_.error_number)]
+            with m.Elif(update.error != Error.NONE):
+                m.d.sync += [found.eq(update.error), number.eq(update.error_number)]

@@ -48,8 +48,16 @@ SORE_LATENCY = 5
 """From the last word of a group, in SORE, to the first one that is kept."""
 TRANSPOSER_LATENCY = 3
 """From the last row of a block, in the transposer, to its first column."""
-UPDATE_AHEAD = 2
-"""Blocks that UPDATE reads ahead of its writes."""
+UPDATE_AHEAD = 7
+"""Squares that UPDATE reads ahead of its writes."""
+UPDATE_MASK = 0
+"""From the last word of a square that UPDATE prunes to the first one that it updates, as far as
+that does not depend on the pattern, ..."""
+UPDATE_COMPUTED = 0
+"""... from the last word of a square that it updates to its lines being ready to be written, ..."""
+UPDATE_COPIED = 0
+TURN = TRANSPOSER_LATENCY + 1
+"""... and to those of its copies, as far as that does not depend on the pattern."""
 
 BANKS = 16
 PAGE_BYTES = 8192
@@ -181,3 +189,20 @@ def array_cycles(config: SATConfig, op: ArrayOp) -> int:
     """
     pace = array_pace(config, op)
     return end(pace, first_chunk(pace, 0, 0), op.tiles) + array_tail(config, op)
+
+
+def update_latencies(
+    config: SATConfig, n: int, m: int, *, pruned: bool, transposed: bool
+) -> tuple[int, int]:
+    """Cycles from the last word of a square that enters UPDATE to asking, at the earliest, for the
+    bursts of its new weights, and of its copies.
+
+    The first stage prunes the old weights, if that is due, the second one updates them, the third
+    one prunes the new ones. Turning a square over, in the first stage if it is `transposed` and
+    always in the third, takes a block of `cols` rows.
+    """
+    words = config.cols // config.wuve_lanes
+    square, turn = config.block**2 // config.wuve_lanes, config.cols * words
+    mask = UPDATE_MASK + m * words + 2 * transposed * (turn + TURN) + square if pruned else 0
+    copied = UPDATE_COPIED + square + turn + n * words
+    return mask + UPDATE_COMPUTED, mask + copied

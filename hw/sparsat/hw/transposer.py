@@ -34,12 +34,14 @@ class Transposer(wiring.Component):
         `cols` must be a power of two.
     most_parts : int
         Parts of a row, at most.
+    bits : int
+        Of a value; None for those of an operand.
 
     Members
     -------
-    i : In(stream of fmt.width * cols)
+    i : In(stream of bits * cols)
         A part of a row of the block, its first value lowest.
-    o : Out(stream of fmt.width * cols)
+    o : Out(stream of bits * cols)
         A column of the block in the same order.
     more : In(range(most_parts))
         Parts of a row but one; only where `most_parts` is not 1. It changes between blocks, when
@@ -52,8 +54,9 @@ class Transposer(wiring.Component):
 
     latency = TRANSPOSER_LATENCY
 
-    def __init__(self, *, config: SATConfig, most_parts: int = 1):
-        self._bits, self._cols, self._width = row_number_bits(config), config.cols, config.fmt.width
+    def __init__(self, *, config: SATConfig, most_parts: int = 1, bits: int | None = None):
+        self._bits, self._cols = row_number_bits(config), config.cols
+        self._width = bits or config.fmt.width
         self._parts = range(most_parts)
         row = stream.Signature(self._width * self._cols)
         more = {"more": In(self._parts)} if most_parts > 1 else {}

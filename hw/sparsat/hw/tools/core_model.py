@@ -10,9 +10,8 @@ import numpy as np
 from sparsat.hw.axi import line_bits
 from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY, WRITE
 from sparsat.hw.config import SATConfig
-from sparsat.hw.core import RUNNERS, Core
+from sparsat.hw.core import RUNNERS, Core, part_makers
 from sparsat.hw.emit import verilog_with
-from sparsat.hw.exec import part_makers
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
@@ -39,12 +38,13 @@ class _Options(ctypes.Structure):
 
 @dataclass(frozen=True)
 class CoreRun:
-    """What a run showed: cycles from the start on, the first error and its instruction, and the
-    cycles of each of `EVENTS`."""
+    """What a run showed: cycles from the start on, the first error and its instruction, whether a
+    gradient overflowed, and the cycles of each of `EVENTS`."""
 
     cycles: int
     error: Error
     error_number: int
+    overflow: bool
     events: dict[str, list[int]]
 
 
@@ -92,7 +92,7 @@ class CoreModel:
             stall=int(256 * stall),
         )
         events = np.zeros((len(code) // INSTRUCTION_BYTES + 1) * 4, EVENT)
-        ended = np.zeros(3, np.uint64)
+        ended = np.zeros(4, np.uint64)
         count = self._run(
             memory.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_uint64(len(memory) // line),
@@ -108,7 +108,8 @@ class CoreModel:
             name: found["cycle"][found["kind"] == kind].astype(int).tolist()
             for kind, name in enumerate(EVENTS)
         }
-        return CoreRun(int(ended[0]), Error(int(ended[1])), int(ended[2]), cycles)
+        end, error, number, overflow = map(int, ended)
+        return CoreRun(end, Error(error), number, bool(overflow), cycles)
 
 
 @cache

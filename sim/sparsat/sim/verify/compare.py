@@ -8,10 +8,11 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Instruction, Opcode
 from sparsat.hw.timing import BURST
 from sparsat.hw.tools.core_model import CoreRun, core_model
+from sparsat.sim.functional import Flags
 from sparsat.sim.functional import run as run_values
 from sparsat.sim.machine import run as run_cycles
 
-ENGINES = (Opcode.LOAD_A, Opcode.LOAD_B, Opcode.EXEC, Opcode.STORE)
+ENGINES = (Opcode.LOAD_A, Opcode.LOAD_B, Opcode.EXEC, Opcode.STORE, Opcode.UPDATE)
 """Whose instructions the hardware runs."""
 SLACK = 10_000
 """Cycles that hardware may take beyond the simulator before it is stopped."""
@@ -65,11 +66,11 @@ class Bench:
         self.model = core_model(config)
         self.count = Count()
 
-    def run(self, config: SATConfig, program: list[Instruction], memory: np.ndarray) -> None:
+    def run(self, config: SATConfig, program: list[Instruction], memory: np.ndarray) -> Flags:
         """As `functional.run`, by the hardware: `memory` then holds what that has left there."""
         latency = self.latencies[self.count.programs % len(self.latencies)]
         expected = memory.copy()
-        run_values(config, program, expected, empty=0)
+        flags = run_values(config, program, expected, empty=0)
         timing = run_cycles(config, program, latency=latency)
         image, base = _with_room(config, memory, program)
         found = self.model.run(
@@ -78,10 +79,13 @@ class Bench:
         memory[:] = image[: len(memory)]
         self._compare(program, timing.instructions, found)
         self._compare_bytes(expected, memory)
+        if found.overflow != flags.overflow:
+            self._differ("value", "the overflow flag", flags.overflow, found.overflow)
         self.count.programs += 1
         self.count.instructions += sum(each.OPCODE in ENGINES for each in program)
         self.count.cycles += timing.cycles
         self.count.bytes += len(memory)
+        return Flags(found.overflow)
 
     def _compare(self, program: list[Instruction], timing: np.ndarray, found: CoreRun) -> None:
         if found.error:

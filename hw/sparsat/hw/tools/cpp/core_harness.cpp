@@ -12,8 +12,8 @@ struct Options {
 static std::string fault;
 extern "C" const char* what_failed() { return fault.c_str(); }
 
-// Returns the number of events, or -1 and `what_failed`. `ended` gets the last cycle, the error and
-// its instruction.
+// Returns the number of events, or -1 and `what_failed`. `ended` gets the last cycle, the error,
+// its instruction, the overflow flag.
 extern "C" int64_t run(uint8_t* memory, uint64_t lines, const Options* options,
                        Event* events, uint64_t room, uint64_t* ended) {
     const auto context = std::make_unique<VerilatedContext>();
@@ -95,6 +95,7 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, const Options* options,
     ended[0] = cycle;
     ended[1] = top->error;
     ended[2] = top->error_number;
+    ended[3] = top->overflow;
     top->final();
     return count;
 }
