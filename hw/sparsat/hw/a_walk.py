@@ -115,9 +115,10 @@ class AWalk(wiring.Component):
         row, opens, by, inner_ends = self._inner(m, start, step, shape)
         levels = self._outer(m, start, inner_ends, x, shape)
         ends = levels["pass"].ends & levels["pass"].last
-        # Where the inner counter goes on to the next tile, that must be known.
+        # Before a tile's last round it must be known where the next tile begins.
+        known = settled | ~(levels["round"].last & levels["tile_q"].last)
         m.d.comb += [
-            step.eq(run & (~opens | (settled & (self.room >= self.entries)))),
+            step.eq(run & (~opens | (known & (self.room >= self.entries)))),
             chunks.done.eq(ends),
             self.entries.eq(Mux(shape.wide, 1, shape.entries)),
             self.fills.eq(step & opens),
