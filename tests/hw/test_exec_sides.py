@@ -12,11 +12,12 @@ import pytest
 from exec_bench import Trace, chunks_of, run
 from exec_cases import random_execs
 from sparsat.hw import b_side, c_side
-from sparsat.hw.b_side import BSide, rows_of_line
+from sparsat.hw.b_side import BSide
 from sparsat.hw.c_side import CSide
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.isa.instructions import Advance, Exec
 from sparsat.hw.isa.site import half_rows_b, half_rows_c
+from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.parts import Parts
 from sparsat.hw.store_lines import READ
 from sparsat.hw.timing import sums_return

@@ -1,5 +1,5 @@
 // Runs a program on module memory_side, memory behind its ports, tokens given as scripted.
-// Above this text: axi_memory.h, and the constants and tables made for the configuration.
+// Above this text: axi_memory.h, and what is made for the configuration.
 
 double sc_time_stamp() { return 0; }
 
@@ -20,7 +20,7 @@ enum { DISPATCHED, A_STARTED, B_STARTED, A_ENDED, B_ENDED, S_STARTED, S_ENDED,
 const uint32_t UPDATES = 1 << 4;
 
 // Returns the number of events, or -1 and `what_failed`.
-extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64_t instructions,
+extern "C" int64_t run(uint8_t* bytes, uint64_t lines, uint64_t program, uint64_t instructions,
                        const Given* given, uint64_t gifts, const Written* writes, uint64_t write_count,
                        const uint8_t* to_write, const uint8_t* strobes, const uint32_t* sums,
                        const uint32_t* watch, uint64_t read_delay, uint64_t write_delay,
@@ -28,13 +28,8 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
                        Event* events, uint64_t room, uint64_t limit) {
     const auto context = std::make_unique<VerilatedContext>();
     const auto top = std::make_unique<Vtop>(context.get());
-    std::vector<Port> ports;
-    for (unsigned p = 0; p < PORTS; ++p)
-        ports.push_back({memory + p * BEAT, LINE, BEAT, lines * BEAT, {}, {}, {}, {}, {}, {}});
-    const auto stalls = [&] {
-        seed = seed * 1664525u + 1013904223u;
-        return (seed >> 16 & 255) < stall;
-    };
+    Stalls stalls{seed, stall};
+    AxiMemory memory(bytes, lines, LINE, BEAT, read_delay, write_delay, failing, stalls);
     uint64_t count = 0, gift = 0, update = 0, moved = 0, written = 0, cycle = 0;
     const auto log = [&](uint64_t kind, uint64_t value) -> Event& {
         need(count < room, "too many events", cycle);
@@ -51,9 +46,7 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
         std::memcpy(event.data, data, LINE);
     };
     const auto clock = [&] { top->clk = 1; top->eval(); top->clk = 0; top->eval(); };
-    PORT_TABLES
-    // A valid answer stays until it is taken; a channel that stalls does so for a cycle.
-    std::vector<char> r_offered(PORTS, 0), b_offered(PORTS, 0);
+    const Channels channels(*top);
     bool line_offered = false;
     uint64_t to_move = 0;
     for (uint64_t s = 0; s < write_count; ++s) to_move += writes[s].count;
@@ -68,23 +61,7 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
             top->tokens_exec___05Fgive = mask;
             top->tokens_exec___05Fwait = watch[0];
             top->tokens_exec___05Ftake = watch[1];
-            for (unsigned p = 0; p < PORTS; ++p) {
-                Port& port = ports[p];
-                *ar_ready[p] = !stalls();
-                *aw_ready[p] = !stalls();
-                *w_ready[p] = !stalls() && !port.writes.empty();
-                r_offered[p] = port.read_valid(cycle) && (r_offered[p] || !stalls());
-                b_offered[p] = port.response_valid(cycle) && (b_offered[p] || !stalls());
-                *r_valid[p] = r_offered[p];
-                *b_valid[p] = b_offered[p];
-                if (r_offered[p]) {
-                    uint8_t* at = port.place(port.reads[0], port.beat);
-                    std::memcpy(r_payload[p], at, BEAT);
-                    const bool fails = uint64_t(at - memory) / LINE == failing;
-                    r_payload[p][BEAT / 4] = (fails ? 2 : 0) | (port.read_last() ? 4 : 0);
-                }
-                *b_payload[p] = 0;
-            }
+            memory.offer(channels, cycle);
             top->request_update___05Fvalid = update < write_count;
             if (update < write_count) set_request(&top->request_update___05Fpayload[0], writes[update]);
             top->write_update___05Fvalid = moved < to_move && (line_offered || !stalls());
@@ -96,26 +73,7 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
             }
             top->eval();
 
-            for (unsigned p = 0; p < PORTS; ++p) {
-                Port& port = ports[p];
-                const uint64_t ar = *ar_payload[p], aw = *aw_payload[p];
-                port.ar.check(*ar_valid[p], *ar_ready[p], (const uint32_t*)&ar, 2, cycle);
-                port.aw.check(*aw_valid[p], *aw_ready[p], (const uint32_t*)&aw, 2, cycle);
-                port.w.check(*w_valid[p], *w_ready[p], w_payload[p], (9 * BEAT + 32) / 32, cycle);
-                if (*r_valid[p] && *r_ready[p]) { port.read_taken(); r_offered[p] = 0; }
-                if (*b_valid[p] && *b_ready[p]) { port.responses.pop_front(); b_offered[p] = 0; }
-                if (*w_valid[p] && *w_ready[p]) {
-                    const uint8_t* beat = (const uint8_t*)w_payload[p];
-                    uint64_t strobe = 0;
-                    std::memcpy(&strobe, beat + BEAT, BEAT / 8);
-                    const bool last = beat[BEAT + BEAT / 8] & 1;
-                    port.write_beat(beat, strobe, last, cycle + write_delay, cycle);
-                }
-                if (*ar_valid[p] && *ar_ready[p])
-                    port.reads.push_back(port.accept(ar, cycle + read_delay, cycle));
-                if (*aw_valid[p] && *aw_ready[p])
-                    port.writes.push_back(port.accept(aw, 0, cycle));
-            }
+            memory.pass(channels, cycle);
             if (update < write_count && top->request_update___05Fready) ++update;
             if (line_offered && top->write_update___05Fready) { ++moved; line_offered = false; }
             if (top->dispatched) log(DISPATCHED, 0);
@@ -130,7 +88,7 @@ extern "C" int64_t run(uint8_t* memory, uint64_t lines, uint64_t program, uint64
             if (top->load_a_valid) {
                 // A line begins with its number: which one is written where.
                 const uint64_t number = top->line[0], line = top->load_a_line;
-                const bool same = !std::memcmp(&top->line[0], memory + number * LINE, LINE);
+                const bool same = !std::memcmp(&top->line[0], bytes + number * LINE, LINE);
                 need(number < lines && same, "a line has changed on its way", cycle);
                 log(A_WRITE, uint64_t(top->load_a_half) << 63 | line << 32 | number);
             }

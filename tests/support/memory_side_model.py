@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-import sparsat.hw.tools.verilator
-from sparsat.hw.axi import line_bits
 from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY, WRITE
 from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import Error
@@ -16,12 +14,12 @@ from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction, Sem
 from sparsat.hw.isa.site import half_rows_c
 from sparsat.hw.memory_side import MemorySide
+from sparsat.hw.tools.axi_harness import harness
 from sparsat.hw.tools.verilator import build_library
 from sparsat.hw.tools.verilog import to_verilog
 from sparsat.sim.memory import LATENCY
 
 HERE = Path(__file__).parent
-AXI_MEMORY = Path(sparsat.hw.tools.verilator.__file__).parent / "cpp" / "axi_memory.h"
 EVENTS = 1 << 18
 NEVER = (1 << 64) - 1
 READ_DELAY = LATENCY - TO_MEMORY - FROM_MEMORY
@@ -199,31 +197,5 @@ def _numbers(*values: int) -> list[ctypes.c_uint64]:
 
 
 def _harness(config: SATConfig) -> str:
-    tables = []
-    for channel in ("ar", "aw", "w", "r", "b"):
-        for part in ("valid", "ready", "payload"):
-            wide = part == "payload" and channel in "wr"
-            names = [
-                f"&top->axi_{port}___05F{channel}___05F{part}" + "[0]" * wide
-                for port in range(config.channels)
-            ]
-            tables.append(f"    const auto {channel}_{part} = std::array{{{', '.join(names)}}};")
-    constants = {
-        "PORTS": config.channels,
-        "BEAT": config.axi_bits // 8,
-        "LINE": config.line_bytes,
-        "LINE_BITS": line_bits(config),
-        "C_ROWS": half_rows_c(config),
-        "COLS": config.cols,
-    }
-    head = ["#include <array>", "#include <memory>", '#include "Vtop.h"']
-    lines = [f"const unsigned {name} = {value};" for name, value in constants.items()]
     body = (HERE / "memory_side_harness.cpp").read_text()
-    return "\n".join(
-        [
-            *head,
-            AXI_MEMORY.read_text(),
-            *lines,
-            body.replace("    PORT_TABLES", "\n".join(tables)),
-        ]
-    )
+    return harness(config, body, C_ROWS=half_rows_c(config), COLS=config.cols)

@@ -4,7 +4,7 @@ import re
 
 from sparsat.dataflow.ir import Step
 from sparsat.dataflow.schedule import SCHEDULES, Schedule
-from sparsat.hw.config import GROUP_SIZES
+from sparsat.hw.config import GROUP_SIZES, SATConfig, preset
 from sparsat.sim.simulate import Pattern
 
 
@@ -25,6 +25,13 @@ def schedule_of(text: str) -> Schedule:
     if text not in SCHEDULES:
         raise ValueError(f"unknown schedule {text!r}: known are {', '.join(SCHEDULES)}")
     return SCHEDULES[text]
+
+
+def hardware_of(text: str) -> SATConfig:
+    """A machine small enough to run its Verilog."""
+    if text not in ("tiny", "small"):
+        raise ValueError(f"--config is {text!r}, hardware is simulated as tiny or small")
+    return preset(text)
 
 
 def names_of(option: str, text: str) -> list[str]:

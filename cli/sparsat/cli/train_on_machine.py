@@ -8,6 +8,7 @@ import typer
 from sparsat.cli.errors import one_line_errors
 
 if TYPE_CHECKING:
+    from sparsat.hw.config import SATConfig
     from sparsat.sim.training.run import Request, Result
 
 HELP = """Train a small network on 8×8 digits through the machine, and hold it to the golden model.
@@ -47,24 +48,23 @@ def train_on_machine(
     """Check the request, then train, write and print."""
     with one_line_errors("stopped; nothing was written"):
         from sparsat.cli.files import check_writable
-        from sparsat.cli.requests import pattern_of
+        from sparsat.cli.requests import hardware_of, pattern_of
         from sparsat.hw.config import preset
         from sparsat.sim.training.run import Request
 
-        machine = preset(config)
+        machine = hardware_of(config) if hardware else preset(config)
         request = Request(network, pattern_of(pattern), batch, steps, seed, lr)
         check_writable(json, html)
-        result = _run(request, machine.name, hardware)
+        result = _run(request, machine, hardware)
         _write(result, json, html)
         _print(result)
 
 
-def _run(request: "Request", config: str, hardware: bool) -> "Result":
+def _run(request: "Request", config: "SATConfig", hardware: bool) -> "Result":
     """With progress on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from sparsat.hw.config import preset
     from sparsat.sim.training.hardware import HardwareMachine
     from sparsat.sim.training.machine import FunctionalMachine
     from sparsat.sim.training.run import run
@@ -86,7 +86,7 @@ def _run(request: "Request", config: str, hardware: bool) -> "Result":
             bars.update(bar, completed=step + 1, note=f"loss {record.loss:.3f}")
 
         kind = HardwareMachine if hardware else FunctionalMachine
-        return run(request, preset(config), kind(preset(config)), watch)
+        return run(request, config, kind(config), watch)
 
 
 def _write(result: "Result", json: Path | None, html: Path | None) -> None:

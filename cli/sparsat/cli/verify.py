@@ -38,19 +38,17 @@ def verify(
         from rich.console import Console
 
         from sparsat.cli import requests
-        from sparsat.hw.config import preset
         from sparsat.sim.verify import campaign
 
         if (model is None) == (random == 0):
             raise ValueError("verify needs a MODEL or --random K, one of them")
         if random < 0:
             raise ValueError(f"--random is {random}, it must be at least 1")
-        if config not in ("tiny", "small"):
-            raise ValueError(f"--config is {config!r}, hardware is simulated as tiny or small")
         console, kept = Console(), requests.pattern_of(pattern)
+        chosen = requests.hardware_of(config)
         step = requests.step_of(model, 2) if model else None
         with console.status(f"Building {config}") as status:
-            bench = campaign.new_bench(preset(config))
+            bench = campaign.new_bench(chosen)
             if step:
                 done = campaign.model_layers(bench, step, kept, seed)
             else:

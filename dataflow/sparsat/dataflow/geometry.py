@@ -77,6 +77,14 @@ def _activations(config: SATConfig, conv: Conv) -> tuple[Activation, Activation]
     return x, y
 
 
+def _axes(conv: Conv) -> tuple[Axis, Axis]:
+    """y and x: which pixel of X each tap takes for each pixel of Y."""
+    return (
+        Axis(conv.oh, conv.kh, -conv.padding[0], conv.stride[0], conv.dilation[0]),
+        Axis(conv.ow, conv.kw, -conv.padding[1], conv.stride[1], conv.dilation[1]),
+    )
+
+
 def weights_of(config: SATConfig, conv: Conv) -> Weights:
     """Of one group, joined."""
     return Weights.of(config, conv.kh * conv.kw, conv.ci // conv.groups, conv.co // conv.groups)
@@ -84,12 +92,13 @@ def weights_of(config: SATConfig, conv: Conv) -> Weights:
 
 def _forward(config: SATConfig, conv: Conv) -> list[Nest]:
     x, y = _activations(config, conv)
+    down, across = _axes(conv)
     return [
         Spread(
             a=x,
             out=y,
-            y=Axis(conv.oh, conv.kh, -conv.padding[0], conv.stride[0], conv.dilation[0]),
-            x=Axis(conv.ow, conv.kw, -conv.padding[1], conv.stride[1], conv.dilation[1]),
+            y=down,
+            x=across,
             channels=conv.ci // conv.groups,
             columns=conv.co // conv.groups,
             products=conv.groups,
@@ -155,12 +164,13 @@ def _phases(size: int, kernel: int, stride: int, padding: int, dilation: int) ->
 
 def _weight_gradient(config: SATConfig, conv: Conv) -> list[Nest]:
     x, y = _activations(config, conv)
+    down, across = _axes(conv)
     return [
         Reduce(
             data=x,
             gradient=y,
-            y=Axis(conv.oh, conv.kh, -conv.padding[0], conv.stride[0], conv.dilation[0]),
-            x=Axis(conv.ow, conv.kw, -conv.padding[1], conv.stride[1], conv.dilation[1]),
+            y=down,
+            x=across,
             weights=weights_of(config, conv),
             products=conv.groups,
         )

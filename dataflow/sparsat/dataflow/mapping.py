@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from sparsat.hw.array_op import FEEDER_ROWS, WORD, ArrayOp, Dataflow, Order, most_ws_ir
+from sparsat.hw.array_op import FEEDER_ROWS, WORD, ArrayOp, Dataflow, Order, log_m_of, most_ws_ir
 from sparsat.hw.config import DENSE_GROUP_SIZES, GROUP_SIZES, SATConfig
 from sparsat.hw.timing import array_cycles, sums_return
 
@@ -43,6 +43,20 @@ class Mapping:
         """Of k-words: a feeder reads 16 channels at once, at the end of a tap maybe for fewer."""
         whole = groups_per_tap % (WORD // self.m) == 0
         return 0 if whole else FEEDER_ROWS * self.ir
+
+    def fields(self, least: int = 0) -> dict[str, int]:
+        """Of EXEC. Feeders share words unless slots of `least` cycles let them read each."""
+        return {
+            "ws": int(not self.os),
+            "a_mn": self.a_order.value,
+            "b_mn": self.b_order.value,
+            "n": self.n,
+            "log_m": log_m_of(self.m),
+            "ir": self.ir,
+            "is_": self.is_,
+            "least_period": least,
+            "a_shared": int(least == 0),
+        }
 
     def op(self, groups: int, tiles: int, resume: bool = False, least: int = 0) -> ArrayOp:
         return ArrayOp(

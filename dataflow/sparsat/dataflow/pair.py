@@ -13,7 +13,6 @@ from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycl
 from sparsat.dataflow.nests import Pair
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.runs import Level, store_levels
-from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Advance, Exec, Instruction, LoadA, LoadB, Mode, Store
 
@@ -181,15 +180,7 @@ class PairPlan:
         once_for_image = Advance.OUTER if self.rows is not None else Advance.EVERY
         width = self.nest.out.pitch // self.config.cols
         return Exec(
-            ws=int(not mapping.os),
-            a_mn=mapping.a_order.value,
-            b_mn=mapping.b_order.value,
-            n=mapping.n,
-            log_m=log_m_of(mapping.m),
-            ir=mapping.ir,
-            is_=mapping.is_,
-            least_period=self._least_period,
-            a_shared=int(self._least_period == 0),
+            **mapping.fields(self._least_period),
             outer=run.outer,
             inner=run.inner,
             a_advance=Advance.EVERY,

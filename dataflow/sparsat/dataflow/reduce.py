@@ -12,7 +12,6 @@ from sparsat.dataflow.nests import Reduce
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.reduce_walk import Block, alike, walk
 from sparsat.dataflow.runs import Level, store_levels
-from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Advance, Exec, Instruction, LoadA, LoadB, Store
 
@@ -216,14 +215,7 @@ class ReducePlan:
         b_steps = walk(nest, self.b(block), block, self._down(run), data=nest.turned)
         whole = replace(block, first_in=0, first_q=0) if self.cut else block
         return Exec(
-            ws=int(not os),
-            a_mn=1,
-            b_mn=mapping.b_order.value,
-            n=mapping.n,
-            log_m=log_m_of(mapping.m),
-            ir=mapping.ir,
-            is_=mapping.is_,
-            a_shared=1,
+            **mapping.fields(),
             **self._loops(run),
             a_advance=Advance.EVERY,
             b_advance=Advance.EVERY,

@@ -9,7 +9,6 @@ from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.runs import Level, store_levels
 from sparsat.dataflow.spread_operands import a_fields, b_fields, load_a, load_b
 from sparsat.dataflow.tiling import Run, Tiling
-from sparsat.hw.array_op import log_m_of
 from sparsat.hw.isa.instructions import Advance, Exec, Instruction, Store
 
 
@@ -94,15 +93,7 @@ class SpreadPlan(Tiling):
         os, chained = mapping.os, self.parts > 1
         slab = Advance.OUTER if chained else Advance.EVERY
         return Exec(
-            ws=int(not os),
-            a_mn=mapping.a_order.value,
-            b_mn=mapping.b_order.value,
-            n=mapping.n,
-            log_m=log_m_of(mapping.m),
-            ir=mapping.ir,
-            is_=mapping.is_,
-            least_period=self.least_period(nest),
-            a_shared=int(self.least_period(nest) == 0),
+            **mapping.fields(self.least_period(nest)),
             **self.loops(nest, run),
             a_advance=Advance.EVERY if self.cut else slab,
             b_advance=Advance.EVERY if chained else Advance.ONCE,

@@ -8,10 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.array_op import FEEDER_ROWS
 from sparsat.hw.config import SATConfig
-from sparsat.hw.exec_sequencer import CHUNK
-from sparsat.hw.feeder import Feeder, a_lines
-from sparsat.hw.instruction import fields_layout
-from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.exec_sequencer import tell, told_ports
+from sparsat.hw.feeder import Feeder, line_ports
 from sparsat.hw.parts import Parts
 from sparsat.hw.row_buffer import RowBuffer
 
@@ -49,8 +47,8 @@ class ASide(wiring.Component):
     -------
     decoded, x, chunk_valid, chunk : In
         Those of `ExecSequencer`.
-    write : In(1), half : In(1), line : In, data : In(8 * line_bytes)
-        A line from LOAD_A.
+    write, half, line, data : In
+        See `feeder.line_ports`.
     a_{r} : Out(fmt.width * a_link), a_ready_{r} : In(1)
         See `STCE`.
     late, outside : Out(1)
@@ -60,14 +58,8 @@ class ASide(wiring.Component):
     def __init__(self, *, config: SATConfig, parts: Parts):
         self.config, self.parts = config, parts
         ports = {
-            "decoded": In(1),
-            "x": In(fields_layout(Opcode.EXEC)),
-            "chunk_valid": In(1),
-            "chunk": In(CHUNK),
-            "write": In(1),
-            "half": In(1),
-            "line": In(range(max(a_lines(config), 2))),
-            "data": In(8 * config.line_bytes),
+            **told_ports(),
+            **line_ports(config),
             "late": Out(1),
             "outside": Out(1),
         }
@@ -82,10 +74,9 @@ class ASide(wiring.Component):
             rows = rows_of_feeder(self.config, number)
             feeder = self.parts.place(m, f"feeder_{rows}", f"feeder_{number}")
             m.d.comb += feeder.number.eq(number)
-            for name in ("decoded", "chunk_valid", "write", "half", "line", "data"):
+            tell(m, self, feeder)
+            for name in line_ports(self.config):
                 m.d.comb += getattr(feeder, name).eq(getattr(self, name))
-            for name in ("x", "chunk"):
-                m.d.comb += getattr(feeder, name).eq(getattr(self, name).as_value())
             outside.append(feeder.outside)
             for row in range(rows):
                 r = number * FEEDER_ROWS + row

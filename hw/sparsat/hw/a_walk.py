@@ -14,11 +14,10 @@ from amaranth.lib.wiring import In, Out
 from sparsat.hw.array_op import FEEDER_ROWS, WORD
 from sparsat.hw.config import SATConfig
 from sparsat.hw.digits import Digits, Sum
-from sparsat.hw.exec_sequencer import CHUNK
-from sparsat.hw.instruction import fields_layout
-from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.exec_sequencer import tell, told_ports
 from sparsat.hw.isa.site import half_values_a
-from sparsat.hw.walk import WalkChunks, later, nest, product, total
+from sparsat.hw.later import later
+from sparsat.hw.walk import WalkChunks, nest, product, product_base, total
 
 ADDRESS = signed(26)
 WALK = 6
@@ -86,10 +85,7 @@ class AWalk(wiring.Component):
         self.config, self.rows_ = config, rows
         super().__init__(
             {
-                "decoded": In(1),
-                "x": In(fields_layout(Opcode.EXEC)),
-                "chunk_valid": In(1),
-                "chunk": In(CHUNK),
+                **told_ports(),
                 "opening": In(Digits.LAYOUT),
                 "tile": In(Digits.LAYOUT),
                 "room": In(7),
@@ -107,8 +103,7 @@ class AWalk(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.chunks = chunks = WalkChunks(fields=FIELDS, flight=WALK)
-        for name in ("decoded", "x", "chunk_valid", "chunk"):
-            m.d.comb += getattr(chunks, name).eq(getattr(self, name))
+        tell(m, self, chunks)
         x, start = chunks.own, chunks.start
         shape = self._shape(m, x)
         run, step, settled = Signal(), Signal(), Signal()
@@ -244,7 +239,7 @@ class AWalk(wiring.Component):
 
     def _bases(self, m, chunks, x, levels):
         """Where the chunk's product begins, and how far down its pixels lie."""
-        of_chunk, of_outer, of_row, base = (Signal(ADDRESS) for _ in range(4))
+        of_chunk, of_outer = Signal(ADDRESS), Signal(ADDRESS)
         y, y_of_outer = Signal(ADDRESS), Signal(ADDRESS)
 
         def begin(first, outer_, outer_step, inner_step, now):
@@ -254,15 +249,12 @@ class AWalk(wiring.Component):
 
         new, new_outer = begin(x.a_base, of_outer, x.a_outer, x.a_inner, of_chunk)
         new_y, new_y_outer = begin(x.y0, y_of_outer, x.y_outer, x.y_inner, y)
-        with m.If(levels["product0"].ends):
-            m.d.sync += base.eq(base + x.a_product0)
-            with m.If(levels["product0"].last):
-                m.d.sync += [base.eq(of_row + x.a_product1), of_row.eq(of_row + x.a_product1)]
-                with m.If(levels["product1"].last):
-                    m.d.sync += [base.eq(of_chunk), of_row.eq(of_chunk)]
+        base, restart = product_base(m, ADDRESS, levels, (x.a_product0, x.a_product1))
+        with m.If(levels["pass"].ends):
+            restart(of_chunk)
         with m.If(chunks.start):
-            m.d.sync += [each.eq(new) for each in (of_chunk, of_row, base)]
-            m.d.sync += y.eq(new_y)
+            restart(new)
+            m.d.sync += [of_chunk.eq(new), y.eq(new_y)]
             with m.If(chunks.first_inner):
                 m.d.sync += [of_outer.eq(new_outer), y_of_outer.eq(new_y_outer)]
         return base, y

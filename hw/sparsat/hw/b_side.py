@@ -11,12 +11,13 @@ from amaranth.lib.wiring import In, Out
 from sparsat.hw.b_walk import WALK, BWalk, row_layout
 from sparsat.hw.config import SATConfig
 from sparsat.hw.edges import col_word
-from sparsat.hw.exec_sequencer import CHUNK
-from sparsat.hw.instruction import fields_layout
-from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.exec_sequencer import tell, told_ports
+from sparsat.hw.fifo import Queue
 from sparsat.hw.isa.site import half_rows_b
+from sparsat.hw.later import later
+from sparsat.hw.load_b import PLANES, plane_ports
+from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.parts import Parts
-from sparsat.hw.walk import later
 
 AHEAD = 32
 """Rows that are read before the array takes them, at most."""
@@ -26,17 +27,10 @@ INDEX = 4
 """Bits of an index in memory."""
 
 
-def rows_of_line(config: SATConfig, *, index: bool) -> int:
-    """Rows that a line of values, or of indices, holds: a power of two."""
-    row_bits = config.cols * (INDEX if index else config.fmt.width)
-    return 8 * config.line_bytes // row_bits
-
-
 def write_layout(config: SATConfig, *, index: bool) -> StructLayout:
-    """Where a line goes: which of its rows count."""
-    rows = rows_of_line(config, index=index)
-    lines = half_rows_b(config) // rows
-    return StructLayout({"valid": 1, "half": 1, "line": range(max(lines, 2)), "mask": rows})
+    """Where a line goes, which of its rows count: `plane_ports` but for the data."""
+    shapes = plane_ports(config, index=index)
+    return StructLayout({name: shape for name, shape in shapes.items() if name != "data"})
 
 
 def column_data(config: SATConfig, line, column: int, *, index: bool):
@@ -97,19 +91,13 @@ class BColumn(wiring.Component):
             word.value.eq(Mux(zero, 0, value)),
             word.index.eq(Mux(zero | ~packed, 0, index)),
         ]
-        m.submodules.words = words = Memory(shape=len(self.word), depth=AHEAD, init=[])
-        write, read = words.write_port(), words.read_port(domain="comb")
-        arrives, level = later(m, self.valid, READ), Signal(range(AHEAD + 1))
+        m.submodules.ahead = ahead = Queue(shape=len(self.word), depth=AHEAD)
         m.d.comb += [
-            write.en.eq(arrives),
-            write.data.eq(word),
-            self.word.eq(read.data),
-            self.late.eq(self.take & (level == 0)),
-        ]
-        m.d.sync += [
-            write.addr.eq(write.addr + arrives),
-            read.addr.eq(read.addr + self.take),
-            level.eq(level + arrives - self.take),
+            ahead.i.valid.eq(later(m, self.valid, READ)),
+            ahead.i.payload.eq(word),
+            ahead.o.ready.eq(self.take),
+            self.word.eq(ahead.o.payload),
+            self.late.eq(self.take & ~ahead.o.valid),
         ]
         return m
 
@@ -164,14 +152,11 @@ class BSide(wiring.Component):
     def __init__(self, *, config: SATConfig, parts: Parts):
         self.config, self.parts = config, parts
         ports = {
-            "decoded": In(1),
-            "x": In(fields_layout(Opcode.EXEC)),
-            "chunk_valid": In(1),
-            "chunk": In(CHUNK),
+            **told_ports(),
             "late": Out(1),
             "outside": Out(1),
         }
-        for name, index in (("values", False), ("indices", True)):
+        for name, index in PLANES.items():
             ports |= {
                 name: In(write_layout(config, index=index)),
                 f"{name}_data": In(8 * config.line_bytes),
@@ -183,15 +168,14 @@ class BSide(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.walk = walk = BWalk(config=self.config)
-        for name in ("decoded", "x", "chunk_valid", "chunk"):
-            m.d.comb += getattr(walk, name).eq(getattr(self, name))
+        tell(m, self, walk)
         ahead = Signal(range(AHEAD + 1))
         m.d.sync += ahead.eq(ahead + walk.begun - self.b_ready_0)
         m.d.comb += [walk.room.eq(ahead != AHEAD), self.outside.eq(walk.outside)]
         valid, row, late = walk.valid, walk.row.as_value(), []
         for c in range(self.config.cols):
             column = self.parts.place(m, "b_column", f"column_{c}")
-            for name, index in (("values", False), ("indices", True)):
+            for name, index in PLANES.items():
                 data = column_data(self.config, getattr(self, f"{name}_data"), c, index=index)
                 m.d.comb += [
                     getattr(column, name).eq(getattr(self, name).as_value()),

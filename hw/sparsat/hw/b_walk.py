@@ -8,11 +8,10 @@ from amaranth.lib.wiring import In, Out
 from sparsat.hw.array_op import m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.digits import Digits
-from sparsat.hw.exec_sequencer import CHUNK
-from sparsat.hw.instruction import fields_layout
-from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.exec_sequencer import tell, told_ports
 from sparsat.hw.isa.site import half_rows_b
-from sparsat.hw.walk import WalkChunks, later, nest, product, total
+from sparsat.hw.later import later
+from sparsat.hw.walk import WalkChunks, nest, product, product_base, total
 
 ADDRESS = signed(52)
 """Rows, and coordinates: as wide as the sum of all that the fields of an EXEC can add."""
@@ -57,10 +56,7 @@ class BWalk(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "decoded": In(1),
-                "x": In(fields_layout(Opcode.EXEC)),
-                "chunk_valid": In(1),
-                "chunk": In(CHUNK),
+                **told_ports(),
                 "room": In(1),
                 "begun": Out(1),
                 "valid": Out(1),
@@ -72,8 +68,7 @@ class BWalk(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.chunks = chunks = WalkChunks(fields=FIELDS, flight=WALK)
-        for name in ("decoded", "x", "chunk_valid", "chunk"):
-            m.d.comb += getattr(chunks, name).eq(getattr(self, name))
+        tell(m, self, chunks)
         run, x = Signal(), chunks.own
         m.d.comb += self.begun.eq(run & self.room)
         levels = self._loops(m, chunks, x)
@@ -156,19 +151,16 @@ class BWalk(wiring.Component):
 
     def _bases(self, m, chunks, x, levels):
         """Where the chunk's product begins, and how far down its pixels lie."""
-        of_chunk, of_row, base, y = (Signal(ADDRESS) for _ in range(4))
-        new = Signal(ADDRESS)
+        of_chunk, y, new = (Signal(ADDRESS) for _ in range(3))
         m.d.comb += new.eq(
             Mux(chunks.first, x.b_base, of_chunk + Mux(chunks.first_inner, x.b_outer, 0))
         )
-        with m.If(levels["product0"].ends):
-            m.d.sync += base.eq(base + x.b_product0)
-            with m.If(levels["product0"].last):
-                m.d.sync += [base.eq(of_row + x.b_product1), of_row.eq(of_row + x.b_product1)]
-                with m.If(levels["product1"].last):
-                    m.d.sync += [base.eq(of_chunk), of_row.eq(of_chunk)]
+        base, restart = product_base(m, ADDRESS, levels, (x.b_product0, x.b_product1))
+        with m.If(levels["pass"].ends):
+            restart(of_chunk)
         with m.If(chunks.start):
-            m.d.sync += [each.eq(new) for each in (of_chunk, of_row, base)]
+            restart(new)
+            m.d.sync += of_chunk.eq(new)
             m.d.sync += y.eq(Mux(chunks.first_inner, x.b_y0, y + x.b_y_inner))
         return base, y
 

@@ -10,12 +10,11 @@ from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.c_walk import CWalk
 from sparsat.hw.config import SATConfig
-from sparsat.hw.exec_sequencer import CHUNK
-from sparsat.hw.instruction import fields_layout
-from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.exec_sequencer import tell, told_ports
+from sparsat.hw.fifo import Queue
 from sparsat.hw.isa.site import half_rows_c
+from sparsat.hw.later import later
 from sparsat.hw.parts import Parts
-from sparsat.hw.walk import later
 
 AHEAD = 16
 """Initial sums that are read before the array takes them, at most."""
@@ -86,20 +85,13 @@ class CColumn(wiring.Component):
         stored, half = later(m, self.store.half), later(m, self.read.half)
         m.d.comb += self.stored.eq(Mux(stored, data[1], data[0]))
         initial = later(m, Mux(half, data[1], data[0]))
-        arrives = later(m, self.read.valid, 2)
-        m.submodules.sums = sums = Memory(shape=32, depth=AHEAD, init=[])
-        write, read = sums.write_port(), sums.read_port(domain="comb")
-        level = Signal(range(AHEAD + 1))
+        m.submodules.sums = sums = Queue(shape=32, depth=AHEAD)
         m.d.comb += [
-            write.en.eq(arrives),
-            write.data.eq(initial),
-            self.c.eq(read.data),
-            self.late.eq(self.take & (level == 0)),
-        ]
-        m.d.sync += [
-            write.addr.eq(write.addr + arrives),
-            read.addr.eq(read.addr + self.take),
-            level.eq(level + arrives - self.take),
+            sums.i.valid.eq(later(m, self.read.valid, 2)),
+            sums.i.payload.eq(initial),
+            sums.o.ready.eq(self.take),
+            self.c.eq(sums.o.payload),
+            self.late.eq(self.take & ~sums.o.valid),
         ]
         return m
 
@@ -134,10 +126,7 @@ class CSide(wiring.Component):
     def __init__(self, *, config: SATConfig, parts: Parts):
         self.config, self.parts = config, parts
         ports = {
-            "decoded": In(1),
-            "x": In(fields_layout(Opcode.EXEC)),
-            "chunk_valid": In(1),
-            "chunk": In(CHUNK),
+            **told_ports(),
             "opened": In(1),
             "store": In(place_layout(config)),
             "stored": Out(32 * config.cols),
@@ -153,9 +142,7 @@ class CSide(wiring.Component):
         m = Module()
         m.submodules.results = results = CWalk(config=self.config, ahead=False)
         m.submodules.initial = initial = CWalk(config=self.config, ahead=True)
-        for walk in (results, initial):
-            for name in ("decoded", "x", "chunk_valid", "chunk"):
-                m.d.comb += getattr(walk, name).eq(getattr(self, name))
+        tell(m, self, results, initial)
         late = [self.o_valid_0 & ~results.o.valid]
         write, read = (Signal(place_layout(self.config), name=n) for n in ("write", "read"))
         place = results.o.payload

@@ -3,15 +3,14 @@
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.exec_sequencer import CHUNK
+from sparsat.hw.exec_sequencer import tell, told_ports
 from sparsat.hw.fifo import Queue
-from sparsat.hw.instruction import fields_layout
-from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.isa.site import half_rows_c
-from sparsat.hw.walk import WalkChunks, later, nest, product, total
+from sparsat.hw.later import later
+from sparsat.hw.walk import WalkChunks, nest, product, product_base, total
 
 ADDRESS = signed(26)
 WALK = 5
@@ -54,10 +53,7 @@ class CWalk(wiring.Component):
         self.config, self.ahead = config, ahead
         super().__init__(
             {
-                "decoded": In(1),
-                "x": In(fields_layout(Opcode.EXEC)),
-                "chunk_valid": In(1),
-                "chunk": In(CHUNK),
+                **told_ports(),
                 "o": Out(stream.Signature(sum_layout(config))),
                 "outside": Out(1),
             }
@@ -66,8 +62,7 @@ class CWalk(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.chunks = chunks = WalkChunks(fields=FIELDS, flight=WALK, ahead=self.ahead)
-        for name in ("decoded", "x", "chunk_valid", "chunk"):
-            m.d.comb += getattr(chunks, name).eq(getattr(self, name))
+        tell(m, self, chunks)
         x, run, step = chunks.own, Signal(), Signal()
         ahead = Signal(range(AHEAD + 1))
         m.d.comb += step.eq(run & (ahead != AHEAD))
@@ -123,13 +118,9 @@ class CWalk(wiring.Component):
         return p, q
 
     def _base(self, m, start, x, levels):
-        base, of_row = Signal(ADDRESS), Signal(ADDRESS)
-        with m.If(levels["product0"].ends):
-            m.d.sync += base.eq(base + x.c_product0)
-            with m.If(levels["product0"].last):
-                m.d.sync += [base.eq(of_row + x.c_product1), of_row.eq(of_row + x.c_product1)]
+        base, restart = product_base(m, ADDRESS, levels, (x.c_product0, x.c_product1))
         with m.If(start | levels["pass"].ends):
-            m.d.sync += [base.eq(x.c_base), of_row.eq(x.c_base)]
+            restart(x.c_base)
         return base
 
     def _flags(self, m, chunks, levels, step):

@@ -9,10 +9,10 @@ from sparsat.hw.a_side import ASide
 from sparsat.hw.b_side import BSide, write_layout
 from sparsat.hw.c_side import CSide, place_layout
 from sparsat.hw.config import SATConfig
-from sparsat.hw.exec_sequencer import ExecSequencer
-from sparsat.hw.feeder import a_lines
+from sparsat.hw.exec_sequencer import ExecSequencer, tell
 from sparsat.hw.instruction import Error, queued_layout
 from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.load_walk import half_lines
 from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.semaphores import TOKENS
 from sparsat.hw.stce import STCE
@@ -61,7 +61,7 @@ class ExecEngine(wiring.Component):
                 "stop": In(1),
                 "a_write": In(1),
                 "a_half": In(1),
-                "a_line": In(range(max(a_lines(config), 2))),
+                "a_line": In(range(half_lines(config, Opcode.LOAD_A))),
                 "a_data": In(8 * config.line_bytes),
                 "values": In(write_layout(config, index=False)),
                 "values_data": In(8 * config.line_bytes),
@@ -99,9 +99,7 @@ class ExecEngine(wiring.Component):
                 for n in ("started", "ended", "waits", "idle")
             ),
         ]
-        for side in (a, b, c):
-            for name in ("decoded", "x", "chunk_valid", "chunk"):
-                m.d.comb += getattr(side, name).eq(getattr(sequencer, name))
+        tell(m, sequencer, a, b, c)
         for name in ("write", "half", "line", "data"):
             m.d.comb += getattr(a, name).eq(getattr(self, f"a_{name}"))
         for name in ("values", "values_data", "indices", "indices_data"):

@@ -12,7 +12,7 @@ from sparsat.hw.isa.instructions import Advance, Opcode
 from sparsat.hw.request import COUNT_BITS
 from sparsat.hw.timing import C_TURN, ISSUE_TO_SUM, LEAVE, RELEASE
 
-PLAN_LATENCY = 14
+PLAN_LATENCY = 9
 """Cycles from an instruction to its plan."""
 SLOT_BITS = 32
 TIME_BITS = 16

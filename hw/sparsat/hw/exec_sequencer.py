@@ -1,13 +1,13 @@
 """EXEC in time: which tokens, which operations of the array, when what is given back."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.exec_faults import exec_fault
-from sparsat.hw.exec_plan import SLOT_BITS, TIME_BITS, ExecPlan
+from sparsat.hw.exec_plan import PLAN_LATENCY, SLOT_BITS, TIME_BITS, ExecPlan
 from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import Error, fields_layout, queued_layout
 from sparsat.hw.isa.instructions import Advance, Opcode, Sem
@@ -15,6 +15,7 @@ from sparsat.hw.request import request_layout
 from sparsat.hw.semaphores import SEMS, TOKENS
 from sparsat.hw.timing import DECODE, FEED, FEED_AHEAD, OPEN
 
+assert PLAN_LATENCY < DECODE  # an instruction's plan is there before its first tokens are taken
 UNDER_WAY = 16
 """Chunks of one operation whose operands or sums are still in the array, at most."""
 
@@ -32,6 +33,23 @@ ENDS = StructLayout({"a": 1, "b": 1, "c": 1, "end": 1, "signal": SEMS})
 MARKS = StructLayout({"a": 1, "b": 1, "c": 1})
 """Of a chunk: halves of A and B that its last slot frees, whether its first slot is that with which
 the sums of the chunk before begin to leave for good."""
+
+
+def told_ports() -> dict[str, wiring.Member]:
+    """Ports of whoever walks an instruction's chunks, by the names of the sequencer's."""
+    return {
+        "decoded": In(1),
+        "x": In(fields_layout(Opcode.EXEC)),
+        "chunk_valid": In(1),
+        "chunk": In(CHUNK),
+    }
+
+
+def tell(m: Module, source, *walkers) -> None:
+    """Wire them from the sequencer, or from a component that has them itself."""
+    for walker in walkers:
+        for name in told_ports():
+            m.d.comb += Value.cast(getattr(walker, name)).eq(Value.cast(getattr(source, name)))
 
 
 class ExecSequencer(wiring.Component):
@@ -129,8 +147,8 @@ class ExecSequencer(wiring.Component):
             new = self.i.payload.x
             m.d.sync += [outer.eq(new.outer), inner.eq(new.inner), first.eq(1), row_first.eq(1)]
         edges = {f"{half}_{edge}": 1 for half in TAKES for edge in ("begins", "ends")}
-        loops = Signal(StructLayout({"last": 1, **edges}))
-        m.d.comb += loops.last.eq(last)
+        loops = Signal(StructLayout({"first": 1, "last": 1, **edges}))
+        m.d.comb += [loops.first.eq(first), loops.last.eq(last)]
         for half in TAKES:
             advance, held, keep = (x[f"{half}_{name}"] for name in ("advance", "held", "keep"))
             every, with_outer = advance == Advance.EVERY, advance == Advance.OUTER
@@ -138,7 +156,6 @@ class ExecSequencer(wiring.Component):
                 loops[f"{half}_begins"].eq(Mux(first, ~held, every | (with_outer & row_first))),
                 loops[f"{half}_ends"].eq(Mux(last, ~keep, every | (with_outer & row_last))),
             ]
-        self._first = first
         return loops
 
     def _operations(self, m, plan, loops, taken):
@@ -146,7 +163,7 @@ class ExecSequencer(wiring.Component):
         belongs to the operation of the chunk before."""
         x = self.x
         resumed, goes_on, continues = Signal(), Signal(), Signal()
-        new_sums = self._first | loops.c_begins
+        new_sums = loops.first | loops.c_begins
         m.d.comb += [
             resumed.eq(x.resume | (x.chain & ~new_sums)),
             goes_on.eq(

@@ -9,19 +9,24 @@ from sparsat.hw.a_walk import AWalk, taking_layout
 from sparsat.hw.array_op import FEEDER_ROWS, ROW_WORDS, WORD, m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.digits import Split
-from sparsat.hw.exec_sequencer import CHUNK
-from sparsat.hw.instruction import fields_layout
+from sparsat.hw.exec_sequencer import tell, told_ports
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.isa.site import half_values_a
-from sparsat.hw.walk import later
+from sparsat.hw.later import later
+from sparsat.hw.load_walk import half_lines
 
 READ = 2
 """Cycles of the copy from address to word."""
 
 
-def a_lines(config: SATConfig) -> int:
-    """Lines of a half of A."""
-    return half_values_a(config) * 2 // config.line_bytes
+def line_ports(config: SATConfig) -> dict[str, wiring.Member]:
+    """A line from LOAD_A, to a half of A."""
+    return {
+        "write": In(1),
+        "half": In(1),
+        "line": In(range(half_lines(config, Opcode.LOAD_A))),
+        "data": In(8 * config.line_bytes),
+    }
 
 
 class Feeder(wiring.Component):
@@ -39,8 +44,8 @@ class Feeder(wiring.Component):
         Of the feeder, a constant.
     decoded, x, chunk_valid, chunk : In
         Those of `ExecSequencer`.
-    write : In(1), half : In(1), line : In, data : In(8 * line_bytes)
-        A line from LOAD_A.
+    write, half, line, data : In
+        See `line_ports`.
     rows : Out(FEEDER_ROWS), word : Out, taking : Out(taking_layout)
         A word for these rows.
     freed : In(5)
@@ -54,14 +59,8 @@ class Feeder(wiring.Component):
         super().__init__(
             {
                 "number": In(5),
-                "decoded": In(1),
-                "x": In(fields_layout(Opcode.EXEC)),
-                "chunk_valid": In(1),
-                "chunk": In(CHUNK),
-                "write": In(1),
-                "half": In(1),
-                "line": In(range(max(a_lines(config), 2))),
-                "data": In(8 * config.line_bytes),
+                **told_ports(),
+                **line_ports(config),
                 "rows": Out(FEEDER_ROWS),
                 "word": Out(WORD * config.fmt.width),
                 "taking": Out(taking_layout()),
@@ -73,8 +72,7 @@ class Feeder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.walk = walk = AWalk(config=self.config, rows=self.rows_)
-        for name in ("decoded", "x", "chunk_valid", "chunk"):
-            m.d.comb += getattr(walk, name).eq(getattr(self, name))
+        tell(m, self, walk)
         self._steps(m, walk)
         room = Signal(range(ROW_WORDS + 1), init=ROW_WORDS)
         m.d.comb += [walk.room.eq(room), self.outside.eq(walk.outside)]

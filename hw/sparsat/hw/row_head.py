@@ -9,6 +9,7 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.float.accumulate import Accumulate
 from sparsat.hw.float.multiply import Multiply
 from sparsat.hw.float.unpack import ToRow
+from sparsat.hw.later import later
 from sparsat.hw.slots import SLOT, op_layout, send_layout
 from sparsat.hw.uspe import control_layout
 
@@ -123,7 +124,7 @@ class RowHead(wiring.Component):
             (ctl.b_waddr, Cat(b_at[:b_bits], b_sel)),
         )
         for field, value in words:
-            m.d.comb += field.eq(_delay(m, value, ToRow.latency))
+            m.d.comb += field.eq(later(m, value, ToRow.latency))
 
     def _issue(self, m):
         """Step through n (outermost), ir, is_; returns what each stage of the cells does."""
@@ -131,8 +132,8 @@ class RowHead(wiring.Component):
         d = len(op.last_j)
         slot = Signal(SLOT)
         delayed, delayed_valid = self.slot, self.slot_valid & ~self.slot.fill
-        delayed = _delay(m, delayed.as_value(), LAG)
-        delayed_valid = _delay(m, delayed_valid, LAG)
+        delayed = later(m, delayed.as_value(), LAG)
+        delayed_valid = later(m, delayed_valid, LAG)
 
         run, wait = Signal(), Signal(op.gap.shape())
         n, ir, is_, j = Signal(4), Signal(d), Signal(d), Signal(d)
@@ -191,9 +192,9 @@ class RowHead(wiring.Component):
         ]
         stages = [stage]
         for number in range(1, RESULT + 1):
-            later = Signal(stage.shape(), name=f"stage_{number}")
-            m.d.sync += later.eq(stages[-1])
-            stages.append(later)
+            following = Signal(stage.shape(), name=f"stage_{number}")
+            m.d.sync += following.eq(stages[-1])
+            stages.append(following)
         return stages
 
     def _operands(self, m, stages):
@@ -257,11 +258,3 @@ class RowHead(wiring.Component):
             arrived = Signal(self.north.shape())
             m.d.sync += arrived.eq(self.north)
             m.d.comb += [ctl.x_we.eq(arrived.valid), ctl.x_waddr.eq(arrived.addr)]
-
-
-def _delay(m, value, cycles):
-    for _ in range(cycles):
-        later = Signal.like(value)
-        m.d.sync += later.eq(value)
-        value = later
-    return value

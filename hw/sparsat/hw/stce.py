@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from types import SimpleNamespace
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,6 +11,7 @@ from sparsat.hw.conductor import Conductor
 from sparsat.hw.config import SATConfig
 from sparsat.hw.edges import SEND_TO_PACKED, ColTop, RowEdge, col_word
 from sparsat.hw.float.pack import StoreAccumulator
+from sparsat.hw.later import later
 from sparsat.hw.parts import Parts
 from sparsat.hw.request import request_layout
 from sparsat.hw.uspe import USPE
@@ -132,12 +133,12 @@ class STCE(wiring.Component):
         """Requests and validity go right one column per cycle, as the control words do."""
         o_valid = edges[-1].o_valid
         for _ in range(SEND_TO_PACKED):
-            o_valid = _later(m, o_valid)
+            o_valid = later(m, o_valid)
         marks = {"b_ready": conductor.b_ready, "c_ready": edges[0].c_ready, "o_valid": o_valid}
         for c in range(self.config.cols):
             for name, mark in marks.items():
                 m.d.comb += getattr(self, f"{name}_{c}").eq(mark)
-            marks = {name: _later(m, mark) for name, mark in marks.items()}
+            marks = {name: later(m, mark) for name, mark in marks.items()}
 
     def _connect_columns(self, m, cells):
         for c, (top, bottom) in enumerate(zip(cells[0], cells[-1], strict=True)):
@@ -153,9 +154,3 @@ class STCE(wiring.Component):
                 below.i.eq(bottom.c_out),
                 getattr(self, f"o_{c}").eq(below.o),
             ]
-
-
-def _later(m, value):
-    later = Signal.like(value)
-    m.d.sync += later.eq(value)
-    return later

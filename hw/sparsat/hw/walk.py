@@ -8,15 +8,14 @@ from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.exec_sequencer import CHUNK
+from sparsat.hw.exec_sequencer import CHUNK, told_ports
 from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Advance, Opcode
+from sparsat.hw.later import later
 
 AHEAD = 4
 """Chunks that a walker may be behind the sequencer."""
-
-
 SETTLE = 4
 """Cycles that a walker has for constants of its instruction."""
 
@@ -49,7 +48,6 @@ class WalkChunks(wiring.Component):
         With `start`: it is the instruction's first one; i is 0.
     done : In(1)
         The chunk has been walked.
-    idle : Out(1)
     """
 
     def __init__(self, *, fields: Sequence[str], flight: int, ahead: bool = False):
@@ -58,17 +56,13 @@ class WalkChunks(wiring.Component):
         needed = dict.fromkeys(("outer", "inner", *fields))
         super().__init__(
             {
-                "decoded": In(1),
-                "x": In(every),
-                "chunk_valid": In(1),
-                "chunk": In(CHUNK),
+                **told_ports(),
                 "own": Out(StructLayout({name: every[name].shape for name in needed})),
                 "start": Out(1),
                 "current": Out(CHUNK),
                 "first": Out(1),
                 "first_inner": Out(1),
                 "done": In(1),
-                "idle": Out(1),
             }
         )
 
@@ -82,7 +76,7 @@ class WalkChunks(wiring.Component):
         begin = self._begin(m, queue, last, inner)
         with m.If(self.decoded):
             m.d.sync += pending.eq(1)
-        with m.FSM() as fsm:
+        with m.FSM():
             with m.State("FREE"):
                 with m.If(pending):
                     m.d.sync += pending.eq(self.decoded)
@@ -112,7 +106,6 @@ class WalkChunks(wiring.Component):
                 m.d.sync += wait.eq(wait - 1)
                 with m.If(wait == 0):
                     m.next = "FREE"
-        m.d.comb += self.idle.eq(fsm.ongoing("FREE") & ~pending & ~queue.o.valid)
         return m
 
     def _begin(self, m, queue, last, inner):
@@ -173,13 +166,20 @@ def nest(
     return levels
 
 
-def later(m: Module, value: ValueLike, cycles: int = 1):
-    """`value`, so many cycles later."""
-    for _ in range(cycles):
-        new = Signal.like(value) if isinstance(value, Signal) else Signal(Value.cast(value).shape())
-        m.d.sync += new.eq(value)
-        value = new
-    return value
+def product_base(m: Module, shape, levels: dict[str, Level], steps: Sequence[ValueLike]):
+    """Where the product that is walked begins: it moves by `steps` with each turn of the loops
+    `product0` and `product1`. Returns it, and a function that sets it.
+    """
+    base, of_row = Signal(shape), Signal(shape)
+    with m.If(levels["product0"].ends):
+        m.d.sync += base.eq(base + steps[0])
+        with m.If(levels["product0"].last):
+            m.d.sync += [base.eq(of_row + steps[1]), of_row.eq(of_row + steps[1])]
+
+    def begin(origin):
+        m.d.sync += [base.eq(origin), of_row.eq(origin)]
+
+    return base, begin
 
 
 def total(m: Module, shape, terms: Sequence[ValueLike], latency: int):

@@ -3,11 +3,9 @@
 import ctypes
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-from sparsat.hw.axi import line_bits
 from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY, WRITE
 from sparsat.hw.config import SATConfig
 from sparsat.hw.core import RUNNERS, Core, part_makers
@@ -16,9 +14,9 @@ from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
 from sparsat.hw.parts import Parts
+from sparsat.hw.tools.axi_harness import CPP, harness
 from sparsat.hw.tools.verilator import build_library
 
-CPP = Path(__file__).parent / "cpp"
 EVENT = np.dtype([("cycle", np.uint64), ("kind", np.uint64)])
 NEVER = (1 << 64) - 1
 EVENTS = (
@@ -119,24 +117,6 @@ def core_model(config: SATConfig) -> CoreModel:
 
 
 def _harness(config: SATConfig) -> str:
-    tables = []
-    for channel in ("ar", "aw", "w", "r", "b"):
-        for part in ("valid", "ready", "payload"):
-            wide = part == "payload" and channel in "wr"
-            names = [
-                f"&top->axi_{port}___05F{channel}___05F{part}" + "[0]" * wide
-                for port in range(config.channels)
-            ]
-            tables.append(f"    const auto {channel}_{part} = std::array{{{', '.join(names)}}};")
-    constants = {
-        "PORTS": config.channels,
-        "BEAT": config.axi_bits // 8,
-        "LINE": config.line_bytes,
-        "LINE_BITS": line_bits(config),
-    }
-    head = ["#include <array>", "#include <memory>", '#include "Vtop.h"']
-    lines = [f"const unsigned {name} = {value};" for name, value in constants.items()]
+    logs = "\n            ".join(f"log(top->{name});" for name in EVENTS)
     body = (CPP / "core_harness.cpp").read_text()
-    body = body.replace("    PORT_TABLES", "\n".join(tables))
-    body = body.replace("EVENTS", "\n            ".join(f"log(top->{name});" for name in EVENTS))
-    return "\n".join([*head, (CPP / "axi_memory.h").read_text(), *lines, body])
+    return harness(config, body.replace("EVENTS", logs))

@@ -36,12 +36,12 @@ def update_served(m, end):
         ask(eng, now + 1)
         return
     if place.run == MOMENTUM:
-        place.last = max(place.last, end + LATENCY) + place.x.elements
+        place.last = max(place.last, end + m.memory.latency) + place.x.elements
         place.passed[place.square % UPDATE_SQUARES] = place.last
     if _next_update_run(m):
         _update_ask(m, now + 1)
     else:
-        _finish(m, UPDATE, end + LATENCY)
+        _finish(m, UPDATE, end + m.memory.latency)
 
 
 @njit

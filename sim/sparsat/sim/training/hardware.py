@@ -1,13 +1,11 @@
 """Training on the generated hardware: all but VECTOR runs on the Verilated accelerator."""
 
-from dataclasses import replace
-from itertools import groupby
-
 import numpy as np
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import Halt, Instruction, Vector
 from sparsat.sim.training.machine import OnVector
+from sparsat.sim.values.check import operations
 from sparsat.sim.verify.campaign import new_bench
 
 
@@ -25,11 +23,9 @@ class HardwareMachine:
     def run(self, program: list[Instruction], memory: np.ndarray, on_vector: OnVector) -> bool:
         """See `Machine`."""
         overflow = False
-        for _, group in groupby(program[:-1], key=lambda each: each.op):
-            part = [replace(each, wait=0, signal=0) for each in group]
-            (kind, *_) = {type(each) for each in part}
-            if kind is Vector:
-                on_vector(part[0].op, memory)
+        for op, part in operations(program).items():
+            if isinstance(part[0], Vector):
+                on_vector(op, memory)
             else:
                 overflow |= self.bench.run(self.config, [*part, Halt()], memory).overflow
             if self.bench.count.differences:

@@ -60,12 +60,10 @@ def check_step(
     image as the program has them, but for the waits for other operations. `run` is the machine.
     """
     memory = Memory(scheduled.memory_bytes)
-    by_op: dict[int, list[isa.Instruction]] = {}
-    for each in scheduled.program:
-        by_op.setdefault(each.op, []).append(replace(each, wait=0, signal=0))
+    by_op = operations(scheduled.program)
     for number, planned in enumerate(scheduled.plans):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
-        program = [each for each in by_op[number] if not isinstance(each, isa.Halt)]
+        program = by_op[number]
         if planned.plan is not None:
             got, expected = _gemm(config, planned, program, memory, generator, run)
         elif isinstance(planned.op.work, Update):
@@ -73,6 +71,15 @@ def check_step(
         else:
             continue
         yield _compare(planned.op.name, got, expected)
+
+
+def operations(program: list[isa.Instruction]) -> dict[int, list[isa.Instruction]]:
+    """The instructions of each operation, to run alone: without waits for others, and HALT."""
+    found: dict[int, list[isa.Instruction]] = {}
+    for each in program:
+        if not isinstance(each, isa.Halt):
+            found.setdefault(each.op, []).append(replace(each, wait=0, signal=0))
+    return found
 
 
 def _compare(name: str, got: Tensor, expected: Tensor) -> Mismatch | None:

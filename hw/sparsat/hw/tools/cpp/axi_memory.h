@@ -1,5 +1,6 @@
 // AXI4 memory behind one port: answers in order, and checks the rules on the way.
 
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -24,6 +25,16 @@ struct Sender {
         need(!held || (valid && now == before), "a payload changed before it was accepted", cycle);
         held = valid && !ready;
         before = now;
+    }
+};
+
+// A channel that stalls at random, with a probability of `often` / 256, does so for a cycle.
+struct Stalls {
+    uint32_t seed, often;
+
+    bool operator()() {
+        seed = seed * 1664525u + 1013904223u;
+        return (seed >> 16 & 255) < often;
     }
 };
 
@@ -78,5 +89,74 @@ struct Port {
 
     bool response_valid(uint64_t cycle) const {
         return !responses.empty() && responses[0].ready <= cycle;
+    }
+};
+
+// `Channels`, made for the configuration, has pointers to valid, ready and payload of every port's
+// channels.
+
+// Memory behind all ports. A valid answer stays until it is taken.
+struct AxiMemory {
+    uint8_t* bytes;
+    unsigned line_bytes, beat_bytes;
+    uint64_t read_delay, write_delay, failing;  // reading line `failing` fails
+    Stalls& stalls;
+    std::vector<Port> ports;
+    std::vector<char> r_offered, b_offered;
+
+    AxiMemory(uint8_t* bytes, uint64_t lines, unsigned line_bytes, unsigned beat_bytes,
+              uint64_t read_delay, uint64_t write_delay, uint64_t failing, Stalls& stalls)
+        : bytes(bytes), line_bytes(line_bytes), beat_bytes(beat_bytes), read_delay(read_delay),
+          write_delay(write_delay), failing(failing), stalls(stalls),
+          r_offered(line_bytes / beat_bytes, 0), b_offered(line_bytes / beat_bytes, 0) {
+        for (unsigned p = 0; p < line_bytes / beat_bytes; ++p)
+            ports.push_back({bytes + p * beat_bytes, line_bytes, beat_bytes, lines * beat_bytes,
+                             {}, {}, {}, {}, {}, {}});
+    }
+
+    // Before the model settles: what it may send, what it is answered.
+    template <typename C> void offer(const C& c, uint64_t cycle) {
+        for (unsigned p = 0; p < ports.size(); ++p) {
+            Port& port = ports[p];
+            *c.ar_ready[p] = !stalls();
+            *c.aw_ready[p] = !stalls();
+            *c.w_ready[p] = !stalls() && !port.writes.empty();
+            r_offered[p] = port.read_valid(cycle) && (r_offered[p] || !stalls());
+            b_offered[p] = port.response_valid(cycle) && (b_offered[p] || !stalls());
+            *c.r_valid[p] = r_offered[p];
+            *c.b_valid[p] = b_offered[p];
+            if (r_offered[p]) {
+                uint8_t* at = port.place(port.reads[0], port.beat);
+                std::memcpy(c.r_payload[p], at, beat_bytes);
+                const bool fails = uint64_t(at - bytes) / line_bytes == failing;
+                c.r_payload[p][beat_bytes / 4] = (fails ? 2 : 0) | (port.read_last() ? 4 : 0);
+            }
+            *c.b_payload[p] = 0;
+        }
+    }
+
+    // After it has settled: what passes in this cycle.
+    template <typename C> void pass(const C& c, uint64_t cycle) {
+        for (unsigned p = 0; p < ports.size(); ++p) {
+            Port& port = ports[p];
+            const uint64_t ar = *c.ar_payload[p], aw = *c.aw_payload[p];
+            const int beat_words = (9 * beat_bytes + 32) / 32;
+            port.ar.check(*c.ar_valid[p], *c.ar_ready[p], (const uint32_t*)&ar, 2, cycle);
+            port.aw.check(*c.aw_valid[p], *c.aw_ready[p], (const uint32_t*)&aw, 2, cycle);
+            port.w.check(*c.w_valid[p], *c.w_ready[p], c.w_payload[p], beat_words, cycle);
+            if (*c.r_valid[p] && *c.r_ready[p]) { port.read_taken(); r_offered[p] = 0; }
+            if (*c.b_valid[p] && *c.b_ready[p]) { port.responses.pop_front(); b_offered[p] = 0; }
+            if (*c.w_valid[p] && *c.w_ready[p]) {
+                const uint8_t* beat = (const uint8_t*)c.w_payload[p];
+                uint64_t strobe = 0;
+                std::memcpy(&strobe, beat + beat_bytes, beat_bytes / 8);
+                const bool last = beat[beat_bytes + beat_bytes / 8] & 1;
+                port.write_beat(beat, strobe, last, cycle + write_delay, cycle);
+            }
+            if (*c.ar_valid[p] && *c.ar_ready[p])
+                port.reads.push_back(port.accept(ar, cycle + read_delay, cycle));
+            if (*c.aw_valid[p] && *c.aw_ready[p])
+                port.writes.push_back(port.accept(aw, 0, cycle));
+        }
     }
 };
