@@ -50,13 +50,12 @@ TRANSPOSER_LATENCY = 3
 """From the last row of a block, in the transposer, to its first column."""
 UPDATE_AHEAD = 7
 """Squares that UPDATE reads ahead of its writes."""
-UPDATE_MASK = 0
+UPDATE_MASK = SORE_LATENCY + 3
 """From the last word of a square that UPDATE prunes to the first one that it updates, as far as
 that does not depend on the pattern, ..."""
-UPDATE_COMPUTED = 0
+UPDATE_COMPUTED = 36
 """... from the last word of a square that it updates to its lines being ready to be written, ..."""
-UPDATE_COPIED = 0
-TURN = TRANSPOSER_LATENCY + 1
+UPDATE_COPIED = UPDATE_COMPUTED + TRANSPOSER_LATENCY + SORE_LATENCY + 2
 """... and to those of its copies, as far as that does not depend on the pattern."""
 
 BANKS = 16
@@ -202,7 +201,9 @@ def update_latencies(
     always in the third, takes a block of `cols` rows.
     """
     words = config.cols // config.wuve_lanes
-    square, turn = config.block**2 // config.wuve_lanes, config.cols * words
-    mask = UPDATE_MASK + m * words + 2 * transposed * (turn + TURN) + square if pruned else 0
-    copied = UPDATE_COPIED + square + turn + n * words
-    return mask + UPDATE_COMPUTED, mask + copied
+    square, block = config.block**2 // config.wuve_lanes, config.cols * words
+    mask = 0
+    if pruned:
+        mask = UPDATE_MASK + m * words + square
+        mask += 2 * transposed * (TRANSPOSER_LATENCY + block)
+    return mask + UPDATE_COMPUTED, mask + UPDATE_COPIED + square + block + n * words

@@ -18,6 +18,8 @@ from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.semaphores import TOKENS
 from sparsat.hw.square import SLOTS, Square
+from sparsat.hw.sore import SORE
+from sparsat.hw.timing import UPDATE_COMPUTED, UPDATE_MASK
 from sparsat.hw.update_copies import PLANES, UpdateCopy
 from sparsat.hw.update_loops import COPY_ROWS, CopyRows
 from sparsat.hw.update_mask import UpdateMask
@@ -32,6 +34,10 @@ SIDES = ("natural", "turned")
 def part_makers(config: SATConfig) -> Makers:
     """What is repeated, by Verilog module name."""
     return {"wuve_lane": WUVELane}
+
+
+assert UPDATE_MASK == Narrow.latency + SORE.latency + 1
+assert UPDATE_COMPUTED == UpdateWeights.latency + 1
 
 
 class Update(wiring.Component):
@@ -181,8 +187,8 @@ class Update(wiring.Component):
             mask.line_valid.eq(line_of[READ.index("master")] & pruned),
             mask.line.eq(self.line.data),
             mask.come.eq(come & pruned),
-            mask.slot.eq(weights.slot),
             mask.word.eq(weights.word),
+            mask.last.eq(weights.last & pruned),
             weights.x.eq(x),
             weights.line_valid.eq(line_of),
             weights.line.eq(self.line.data),

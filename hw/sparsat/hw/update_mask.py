@@ -34,8 +34,9 @@ class UpdateMask(wiring.Component):
         A square has come, and is to be pruned.
     ready : Out(1)
         A square can be read.
-    slot, word : In, dropped : Out(wuve_lanes)
-        Of a word, in the next cycle: who is dropped.
+    word : In, last : In(1), dropped : Out(wuve_lanes)
+        A word of the next square that was pruned is updated, the last one or not. In the next cycle:
+        who is dropped.
     """
 
     def __init__(self, *, config: SATConfig):
@@ -47,8 +48,8 @@ class UpdateMask(wiring.Component):
                 "line": In(8 * config.line_bytes),
                 "come": In(1),
                 "ready": Out(1),
-                "slot": In(range(SLOTS)),
                 "word": In(range(self.square.words)),
+                "last": In(1),
                 "dropped": Out(config.wuve_lanes),
             }
         )
@@ -115,13 +116,14 @@ class UpdateMask(wiring.Component):
         )
         write, read = memory.write_port(), memory.read_port()
         word, slot = Signal(range(square.words)), Signal(range(SLOTS))
+        read_slot = Signal.like(slot)
         last = word == square.words - 1
         m.d.comb += [
             write.en.eq(valid),
             write.addr.eq(Cat(Mux(self.x.transposed, square.turned(word), word), slot)),
             write.data.eq(dropped),
             read.en.eq(1),
-            read.addr.eq(Cat(self.word, self.slot)),
+            read.addr.eq(Cat(self.word, read_slot)),
             self.dropped.eq(read.data),
         ]
         m.d.sync += self.ready.eq(valid & last)
@@ -129,6 +131,8 @@ class UpdateMask(wiring.Component):
             m.d.sync += word.eq(word + 1)
             with m.If(last):
                 m.d.sync += slot.eq(slot + 1)
+        with m.If(self.last):
+            m.d.sync += read_slot.eq(read_slot + 1)
 
 
 def lanes_like_wuve(config: SATConfig) -> SATConfig:

@@ -35,8 +35,9 @@ class UpdateWeights(wiring.Component):
         A square more can be updated, from the next cycle on.
     room : In(1)
         A square may begin; it does, or not: `begins` : Out(1).
-    slot, word : Out, dropped : In(wuve_lanes)
-        A word is updated; in the next cycle: which of its weights get the masked decay.
+    word : Out, last : Out(1), dropped : In(wuve_lanes)
+        A word of a square is updated, the last one or not; in the next cycle: which of its weights
+        get the masked decay.
     o_valid : Out(1), new_weights, new_momenta : Out(32 * wuve_lanes)
         A new word, `latency` cycles after that.
     o_last : Out(1)
@@ -58,8 +59,8 @@ class UpdateWeights(wiring.Component):
                 "come": In(1),
                 "room": In(1),
                 "begins": Out(1),
-                "slot": Out(range(SLOTS)),
                 "word": Out(range(self.square.words)),
+                "last": Out(1),
                 "dropped": In(config.wuve_lanes),
                 "o_valid": Out(1),
                 "new_weights": Out(words),
@@ -76,8 +77,8 @@ class UpdateWeights(wiring.Component):
             steps.come.eq(self.come),
             steps.room.eq(self.room),
             self.begins.eq(steps.first),
-            self.slot.eq(steps.slot),
             self.word.eq(steps.word),
+            self.last.eq(steps.last),
         ]
         old = [self._words(m, number, steps) for number in range(len(READ))]
         overflows = self._lanes(m, *old)
