@@ -64,7 +64,8 @@ class Transposer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        store, advance, load = Signal(), Signal(), Signal()
+        store, advance, fetch, load = Signal(), Signal(), Signal(), Signal()
+        loaded, by = Signal(), Signal(self._bits)
         full = Signal(2)  # the halves that hold a whole block
         row, row_part, row_half, block_came = self._places(m, store, "row", rows_first=False)
         column, part, half, block_left = self._places(m, load, "column", rows_first=True)
@@ -72,17 +73,19 @@ class Transposer(wiring.Component):
             self.i.ready.eq(~full.bit_select(row_half, 1)),
             store.eq(self.i.valid & self.i.ready),
             advance.eq(~self.o.valid | self.o.ready),
-            load.eq(full.bit_select(half, 1) & advance),
+            fetch.eq(~loaded | advance),
+            load.eq(full.bit_select(half, 1) & fetch),
         ]
         with m.If(block_came):
             m.d.sync += full.bit_select(row_half, 1).eq(1)
         with m.If(block_left):
             m.d.sync += full.bit_select(half, 1).eq(0)
-        loaded, by = Signal(), Signal(self._bits)
         with m.If(load):
             m.d.sync += by.eq(column)
+        with m.If(fetch):
+            m.d.sync += loaded.eq(load)
         with m.If(advance):
-            m.d.sync += [loaded.eq(load), self.o.valid.eq(loaded)]
+            m.d.sync += self.o.valid.eq(loaded)
 
         values = [self.i.payload.word_select(n, self._width) for n in range(self._cols)]
         held = []
