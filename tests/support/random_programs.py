@@ -203,10 +203,11 @@ def _store(rng: random.Random, config: SATConfig, outer: int, inner: int) -> Sto
 
 
 def _update(rng: random.Random, config: SATConfig) -> Update:
-    names = ("master", "momentum", "gradient", "forward", "forward_index")
-    n, log_m = rng.choice([(2, 2), (4, 1), (1, 3)])
+    names = ("master", "momentum", "gradient", "new_master", "new_momentum")
+    copies = ("forward", "forward_index", "backward", "backward_index")
+    n, log_m = rng.choice([(2, 2), (4, 1), (1, 3), (3, 2)])
     return Update(
-        **{name: _line(rng, config) for name in (*names, "backward", "backward_index")},
+        **{name: _line(rng, config) for name in (*names, *copies)},
         copies=rng.random() < 0.7,
         n=n,
         log_m=log_m,

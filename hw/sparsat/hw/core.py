@@ -1,24 +1,29 @@
 """The accelerator without its registers: everything that runs a program."""
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from sparsat.hw import exec as exec_engine
+from sparsat.hw import update as update_engine
 from sparsat.hw.axi import axi_signature, line_bits
-from sparsat.hw.burst_words import NUMBER_BITS
+from sparsat.hw.burst_words import NUMBER_BITS, Requester
 from sparsat.hw.bursts import block_bits
 from sparsat.hw.config import SATConfig
 from sparsat.hw.deadlock import Deadlock
 from sparsat.hw.exec import ExecEngine
 from sparsat.hw.instruction import Error
-from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.load_b import PLANES
 from sparsat.hw.memory_side import MemorySide
-from sparsat.hw.parts import Parts
+from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.semaphores import ENGINES
+from sparsat.hw.update import Update
 from sparsat.hw.vector import FIELDS, VectorEngine
 
-RUNNERS = tuple(engine for engine in ENGINES if engine is not Opcode.UPDATE)
+
+def part_makers(config: SATConfig) -> Makers:
+    """What is repeated, by Verilog module name."""
+    return {**exec_engine.part_makers(config), **update_engine.part_makers(config)}
 
 
 class Core(wiring.Component):
@@ -30,7 +35,7 @@ class Core(wiring.Component):
     ----------
     config : SATConfig
     parts : Parts
-        With `exec.part_makers`.
+        With `part_makers`.
 
     Members
     -------
@@ -50,6 +55,8 @@ class Core(wiring.Component):
         An UPDATE met a gradient that is not finite.
     done : Out(1)
         HALT is reached, and nothing is under way.
+    overflow : Out(1)
+        Since `start`, an UPDATE met a gradient that is infinite or NaN.
     error : Out(Error), error_number : Out(NUMBER_BITS)
         The first error, and the instruction.
     """
@@ -70,11 +77,12 @@ class Core(wiring.Component):
             "lacks": Out(len(ENGINES)),
             "overflow": Out(1),
             "done": Out(1),
+            "overflow": Out(1),
             "error": Out(Error),
             "error_number": Out(NUMBER_BITS),
         }
         ports |= {f"axi_{port}": Out(axi_signature(config)) for port in range(config.channels)}
-        for engine in RUNNERS:
+        for engine in ENGINES:
             ports |= {f"{engine.name.lower()}_{port}": Out(1) for port in ("started", "ended")}
         super().__init__(ports)
 
@@ -83,7 +91,9 @@ class Core(wiring.Component):
         m.submodules.memory = memory = MemorySide(config=self.config)
         m.submodules.exec = exec_ = ExecEngine(config=self.config, parts=self.parts)
         m.submodules.vector = vector = VectorEngine()
-        for name, engine in (("exec", exec_), ("vector", vector)):
+        update = self._update(m, memory)
+        own = {"exec": exec_, "update": update, "vector": vector}
+        for name, engine in own.items():
             connect(m, getattr(memory, f"queue_{name}"), engine.i)
             connect(m, engine.tokens, getattr(memory, f"tokens_{name}"))
         for channel in range(self.config.channels):
@@ -104,13 +114,14 @@ class Core(wiring.Component):
         for port in ("started", "ended"):
             for name in ("load_a", "load_b", "store"):
                 m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(memory, f"{name}_{port}"))
-            for name, engine in (("exec", exec_), ("vector", vector)):
+            for name, engine in own.items():
                 m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(engine, port))
-        deadlock = self._ends(m, memory, exec_, vector)
+        deadlock = self._ends(m, memory, own)
         self._errors(
             m,
             (memory.error, memory.error_number),
             (exec_.error, exec_.error_number),
+            (update.error, update.error_number),
             (deadlock.found * Error.DEADLOCK, deadlock.number),
         )
         return m
@@ -135,29 +146,42 @@ class Core(wiring.Component):
             memory.store_values.eq(exec_.stored),
         ]
 
-    def _ends(self, m, memory, exec_, vector):
-        """Whether all is done, or nothing can go on."""
+    def _update(self, m, memory):
+        """UPDATE, its way to memory and its flag."""
+        m.submodules.update = update = Update(config=self.config, parts=self.parts)
+        connect(m, update.request, memory.request_update)
+        connect(m, update.write, memory.write_update)
+        m.d.comb += [
+            update.line_valid.eq(memory.line_valid[Requester.UPDATE]),
+            update.line.eq(memory.line),
+            update.written.eq(memory.written[Requester.UPDATE]),
+            update.written_tag.eq(memory.written_tag),
+        ]
+        with m.If(update.overflow):
+            m.d.sync += self.overflow.eq(1)
+        return update
+
+    def _ends(self, m, memory, own):
+        """Whether all is done, or nothing can go on; `own`: the engines that are not memory's."""
         m.submodules.deadlock = deadlock = Deadlock()
-        idle = {
-            Opcode.EXEC: exec_.idle & ~memory.queue_exec.valid,
-            Opcode.UPDATE: ~memory.queue_update.valid,
-            Opcode.VECTOR: vector.idle & ~memory.queue_vector.valid,
-        }
-        number = {Opcode.EXEC: exec_.error_number, Opcode.UPDATE: 0, Opcode.VECTOR: vector.number}
-        lacks = {Opcode.EXEC: exec_.waits & ~exec_.idle}
+        exec_ = own["exec"]
+        number = {"exec": exec_.error_number, "update": own["update"].error_number}
+        number["vector"] = own["vector"].number
+        lacks = {"exec": exec_.waits & ~exec_.idle}
         for place, engine in enumerate(ENGINES):
             name = engine.name.lower()
-            if engine not in idle:
-                idle[engine] = getattr(memory, f"{name}_idle")
-                number[engine] = getattr(memory, f"{name}_number")
+            if name in own:
+                idle = own[name].idle & ~getattr(memory, f"queue_{name}").valid
+            else:
+                idle, number[name] = (getattr(memory, f"{name}_{p}") for p in ("idle", "number"))
             m.d.comb += [
-                deadlock.idle[place].eq(idle[engine]),
-                deadlock.numbers[place].eq(number[engine]),
-                deadlock.lacks[place].eq(lacks.get(engine, memory.lacks[place])),
+                deadlock.idle[place].eq(idle),
+                deadlock.numbers[place].eq(number[name]),
+                deadlock.lacks[place].eq(lacks.get(name, memory.lacks[place])),
             ]
         m.d.comb += [
             deadlock.following.eq(memory.number),
-            self.done.eq(memory.halted & Cat(idle.values()).all()),
+            self.done.eq(memory.halted & deadlock.idle.all()),
             deadlock.clear.eq(memory.moving | memory.dispatched | self.done | self.stop),
         ]
         return deadlock

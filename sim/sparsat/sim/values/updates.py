@@ -31,7 +31,7 @@ def check_update(
     pattern = NMPattern(op.n, op.m)
     new_w, new_v = _step(op, pattern, w, v, g)
     got, expected = [], []
-    for address, values in ((op.master, new_w), (op.momentum, new_v)):
+    for address, values in ((op.new_master, new_w), (op.new_momentum, new_v)):
         flat = torch.from_numpy(memory.get(address, (values.numel(),), np.float32).copy())
         ordered = to_masters(config, values, transposed=turned)
         got.append(flat)
