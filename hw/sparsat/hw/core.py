@@ -77,7 +77,6 @@ class Core(wiring.Component):
             "lacks": Out(len(ENGINES)),
             "overflow": Out(1),
             "done": Out(1),
-            "overflow": Out(1),
             "error": Out(Error),
             "error_number": Out(NUMBER_BITS),
         }
