@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 HELP = """Run programs on the hardware, in Verilator, and compare it with the simulator.
 
-Compared are the cycles in which each LOAD, EXEC and STORE starts and ends, every byte of memory,
-and the values with the golden model. With MODEL, the kinds of layers that it has, cut to a few
-channels and pixels; with --random, layers of random shapes, schedules and patterns.
+Compared are the cycles in which each LOAD, EXEC, STORE and UPDATE starts and ends, every byte of
+memory, and the values with the golden model. With MODEL, the kinds of layers that it has, cut to a
+few channels and pixels; with --random, layers of random shapes, schedules and patterns.
 """
 
 EXAMPLES = """Examples:

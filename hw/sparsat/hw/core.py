@@ -4,11 +4,11 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from sparsat.hw import exec as exec_engine
+from sparsat.hw import update as update_engine
 from sparsat.hw.axi import axi_signature, line_bits
 from sparsat.hw.burst_words import NUMBER_BITS, Requester
 from sparsat.hw.config import SATConfig
-from sparsat.hw import exec as exec_engine
-from sparsat.hw import update as update_engine
 from sparsat.hw.exec import ExecEngine
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode

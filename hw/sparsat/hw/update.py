@@ -17,8 +17,8 @@ from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.semaphores import TOKENS
-from sparsat.hw.square import SLOTS, Square
 from sparsat.hw.sore import SORE
+from sparsat.hw.square import SLOTS, Square
 from sparsat.hw.timing import UPDATE_COMPUTED, UPDATE_MASK
 from sparsat.hw.update_copies import PLANES, UpdateCopy
 from sparsat.hw.update_loops import COPY_ROWS, CopyRows
@@ -36,8 +36,8 @@ def part_makers(config: SATConfig) -> Makers:
     return {"wuve_lane": WUVELane}
 
 
-assert UPDATE_MASK == Narrow.latency + SORE.latency + 1
-assert UPDATE_COMPUTED == UpdateWeights.latency + 1
+assert Narrow.latency + SORE.latency + 1 == UPDATE_MASK
+assert UpdateWeights.latency + 1 == UPDATE_COMPUTED
 
 
 class Update(wiring.Component):
@@ -212,7 +212,9 @@ class Update(wiring.Component):
         """Lines of new weights or momenta."""
         words = getattr(weights, f"new_{name}")
         depth = SLOTS * self.square.lines
-        m.submodules[f"new_{name}"] = gather = Gather(config=self.config, bits=len(words), depth=depth)
+        m.submodules[f"new_{name}"] = gather = Gather(
+            config=self.config, bits=len(words), depth=depth
+        )
         m.d.comb += [
             gather.valid.eq(weights.o_valid),
             gather.word.eq(words),

@@ -84,9 +84,7 @@ class UpdateCopy(wiring.Component):
     def _turned(self, m):
         """The words of the square turned over, when it is complete."""
         square = self.square
-        m.submodules.words = words = Memory(
-            shape=len(self.word), depth=2 * square.words, init=[]
-        )
+        m.submodules.words = words = Memory(shape=len(self.word), depth=2 * square.words, init=[])
         write, read = words.write_port(), words.read_port()
         m.submodules.steps = steps = Steps(config=self.config)
         m.submodules.turn = turn = Turn(config=self.config, bits=self.config.fmt.width)

@@ -97,7 +97,9 @@ class UpdateMask(wiring.Component):
         with m.If(self.line_valid):
             m.d.sync += write.addr.eq(write.addr + 1)
         m.d.sync += part.eq(place)
-        return delayed(m, steps.valid, 1, reset=True), read.data.word_select(part, 32 * self.config.wuve_lanes)
+        return delayed(m, steps.valid, 1, reset=True), read.data.word_select(
+            part, 32 * self.config.wuve_lanes
+        )
 
     def _operands(self, m, words):
         valid, word = words

@@ -77,7 +77,9 @@ class UpdateRuns(wiring.Component):
     def __init__(self, *, config: SATConfig):
         self.config, self.square = config, Square(config)
         rows = rows_of_line(config, index=True), rows_of_line(config)
-        self._line_log, self._value_log = (n.bit_length() - 1 for n in (rows[0], rows[0] // rows[1]))
+        self._line_log, self._value_log = (
+            n.bit_length() - 1 for n in (rows[0], rows[0] // rows[1])
+        )
         longest = max(self.square.lines << self._line_log, self.square.side << self._value_log)
         # `frees`: all that waited for the same is asked for.
         self._run = StructLayout({"kind": Run, "frees": 1, "end": 1, "units": range(longest + 1)})
