@@ -41,4 +41,4 @@ def test_layers(schedule, work, pattern):
     found = new_bench(TINY)
     run_layer(found, step_of(work), schedule, pattern, seed=3)
     assert found.count.differences == []
-    assert found.count.programs == 3
+    assert found.count.programs == 4

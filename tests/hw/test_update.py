@@ -27,7 +27,7 @@ of_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config
 @of_config
 def test_random_updates_take_the_same_cycles_and_leave_the_same_bytes(config):
     bench = new_bench(config)
-    for number in range(40):
+    for number in range(60):
         rng = random.Random(f"{config.name} {number}")
         bench.run(config, *random_updates(rng, config))
     assert [str(each) for each in bench.count.differences] == []

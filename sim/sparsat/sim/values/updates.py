@@ -38,16 +38,17 @@ def check_update(
         expected.append(ordered.flatten())
     if op.copies:
         kept = None if pattern.is_dense else pattern
-        for forward, value, index in (
-            (True, op.forward, op.forward_index),
-            (False, op.backward, op.backward_index),
+        for forward, blocks, *addresses in (
+            (True, op.in_blocks, op.forward, op.forward_index),
+            (False, op.out_blocks, op.backward, op.backward_index),
         ):
-            kept_values, indices = operand_copy(config, new_w, kept, forward=forward)
-            got.append(_floats(memory.get(value, (kept_values.size,), np.float16)))
-            expected.append(_floats(kept_values))
-            if indices is not None:
-                got.append(_floats(memory.get(index, (indices.size,), np.uint8)))
-                expected.append(_floats(indices))
+            rows = op.taps * blocks * config.block * op.n // op.m  # padding stays as it was
+            planes = operand_copy(config, new_w, kept, forward=forward)
+            for address, plane in zip(addresses, planes, strict=True):
+                if plane is not None:
+                    here = memory.get(address, plane.shape, plane.dtype.type)
+                    got.append(_floats(here[:, :rows]))
+                    expected.append(_floats(plane[:, :rows]))
     return torch.cat(got), torch.cat(expected)
 
 
