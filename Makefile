@@ -5,7 +5,7 @@ PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
 .PHONY: help venv demo demo-array test lint verify verify-float reproduce resources \
-	bench-array bench-algo bench-sim isa-fields registers requirements
+	bench-array bench-sat bench-algo bench-sim isa-fields registers requirements
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make reproduce     the paper'"'"'s speed-up and ablations: rewrite docs/reproduction.md'
 	@echo 'make bench-sim     what the simulator costs: rewrite docs/simulation_speed.md'
 	@echo 'make bench-array   how fast the 8x8 array runs in Verilator'
+	@echo 'make bench-sat     how long the 8x8 accelerator takes to build in Verilator, how fast it runs'
 	@echo 'make bench-algo    what sparse training costs beside dense training'
 	@echo 'make resources     estimate what the blocks cost, and how fast they run'
 	@echo 'make isa-fields    rewrite docs/isa_fields.md from the instructions'
@@ -74,6 +75,9 @@ build:
 
 bench-array: venv
 	.venv/bin/sparsat gemm --config small --p 512 --q 512
+
+bench-sat: venv
+	$(RUN) -m sparsat.sim.verify.bench
 
 bench-algo: venv
 	$(RUN) -m sparsat.algo.bench
