@@ -5,7 +5,7 @@ PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
 .PHONY: help venv demo demo-array test lint verify verify-float reproduce resources \
-	bench-array bench-algo bench-sim isa-fields requirements
+	bench-array bench-algo bench-sim isa-fields registers requirements
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench-algo    what sparse training costs beside dense training'
 	@echo 'make resources     estimate what the blocks cost, and how fast they run'
 	@echo 'make isa-fields    rewrite docs/isa_fields.md from the instructions'
+	@echo 'make registers     rewrite docs/registers.md from the map of registers'
 
 venv: .venv/installed
 
@@ -76,6 +77,9 @@ bench-array: venv
 
 bench-algo: venv
 	$(RUN) -m sparsat.algo.bench
+
+registers: venv
+	$(RUN) -m sparsat.hw.register_map > docs/registers.md
 
 isa-fields: venv
 	$(RUN) -m sparsat.hw.isa.fields > docs/isa_fields.md

@@ -45,6 +45,20 @@ def test_equals_the_machine_stepped_cycle_by_cycle(memory, config, count):
             assert found[field].tolist() == expected, (number, field, program)
 
 
+@pytest.mark.parametrize("host_cycles", [1, 50, 1000])
+def test_the_host_may_do_vectors(host_cycles):
+    vectors = 0
+    for number, program in enumerate(some_programs("fixed", TINY, 20)):
+        found = run(TINY, program, host_cycles=host_cycles).instructions
+        slow = run_slowly(TINY, program, "fixed", host_cycles=host_cycles)
+        for field in ("entered", "start", "end", "read", "written"):
+            assert found[field].tolist() == [getattr(each, field) for each in slow], number
+        own = [index for index, each in enumerate(program) if isinstance(each, Vector)]
+        assert (found["end"][own] == found["start"][own] + host_cycles).all()
+        vectors += len(own)
+    assert vectors > 5
+
+
 @pytest.mark.parametrize("memory", ["fixed", "ddr4"])
 def test_lines_are_those_of_the_instructions_and_memory_serves_one_per_cycle(memory):
     for program in some_programs(memory, TINY, 60):

@@ -54,6 +54,7 @@ extern "C" int64_t run(uint8_t* bytes, uint64_t lines, uint64_t program, uint64_
         top->rst = 1; clock(); top->rst = 0;
         top->program = program;
         top->instructions = instructions;
+        top->blocks = lines / 64;
         top->start = 1; clock(); top->start = 0;
         for (; cycle < limit; ++cycle) {
             uint32_t mask = 0;
@@ -100,7 +101,8 @@ extern "C" int64_t run(uint8_t* bytes, uint64_t lines, uint64_t program, uint64_
                              top->load_b_indices_mask, &top->load_b_indices_data[0]);
             if (top->written & UPDATES) { log(WRITTEN, 0); ++written; }
             if (top->error) { log(FAILED, uint64_t(top->error) << 32 | top->error_number); break; }
-            if (top->done && written == write_count && gift == gifts) break;
+            const bool done = top->halted && top->load_a_idle && top->load_b_idle && top->store_idle;
+            if (done && written == write_count && gift == gifts) break;
             const uint32_t* row = sums + (top->store_half * C_ROWS + top->store_row) * COLS;
             const bool reads = top->store_valid;
             clock();

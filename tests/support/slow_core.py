@@ -74,8 +74,14 @@ class Machine:
     """State of the machine in cycle `now`; `due`: semaphores and ends by cycle, `next`: the
     instruction to hand out, `finished`: how many have ended."""
 
-    def __init__(self, config: SATConfig, program: list[Instruction], memory: str) -> None:
-        self.config, self.program = config, program
+    def __init__(
+        self,
+        config: SATConfig,
+        program: list[Instruction],
+        memory: str,
+        host_cycles: int | None = None,
+    ) -> None:
+        self.config, self.program, self.host_cycles = config, program, host_cycles
         self.memory = SlowDdr4(config) if memory == "ddr4" else SlowFixed()
         self.seen = [Seen() for _ in program]
         self.sems = dict.fromkeys(Sem, 0) | {Sem.A_FREE: 2, Sem.B_FREE: 2, Sem.C_FREE: 2}

@@ -12,10 +12,14 @@ from sparsat.hw.isa.instructions import Instruction
 
 
 def run_slowly(
-    config: SATConfig, program: list[Instruction], memory: str, most_cycles: int = 200_000
+    config: SATConfig,
+    program: list[Instruction],
+    memory: str,
+    most_cycles: int = 200_000,
+    host_cycles: int | None = None,
 ) -> list[Seen]:
     """What is seen of every instruction."""
-    m = Machine(config, program, memory)
+    m = Machine(config, program, memory, host_cycles)
     execution, storing = Execution(m), Storing(m)
     engines = [
         m.fetch(),

@@ -176,7 +176,7 @@ def update(m: Machine) -> Steps:
 
 
 def stages(c: SATConfig, x: Update) -> tuple[int, int]:
-    """From the last word of a square into the engine until its weights, its copies can be written."""
+    """From when a square has passed until its new weights, its copies can be written."""
     row = c.cols // c.wuve_lanes
     square, turn = c.block * c.block // c.wuve_lanes, c.cols * row
     computed = 36
@@ -222,6 +222,11 @@ def vector(m: Machine) -> Steps:
         index = yield from m.instruction("VECTOR")
         x = m.program[index]
         assert isinstance(x, Vector)
+        if m.host_cycles is not None:
+            end = m.now + m.host_cycles
+            m.end(end, index)
+            yield from m.until(end)
+            continue
         queues = [
             (deque(bursts(list(range(x.read)))), False),
             (deque(bursts(list(range(x.read, x.read + x.write)))), True),

@@ -1,4 +1,4 @@
-"""`sparsat generate`: Verilog of the compute array, its configuration and its ports."""
+"""`sparsat generate`: Verilog of the accelerator, its configuration, ports and registers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +7,9 @@ import typer
 
 from sparsat.cli.errors import one_line_errors
 
-HELP = """Write the array's Verilog, with a JSON of its configuration and ports.
+HELP = """Write the accelerator's Verilog, with a JSON of its configuration, ports and registers.
 
-DIR gets stce.v (each repeated part once, and the array that instantiates them), config.json and
+DIR gets sat.v (each repeated part once, and the top that instantiates them), config.json and
 lint.vlt (the waived Verilator warnings, each with its reason).
 """
 
@@ -17,7 +17,7 @@ EXAMPLES = """Examples:
 
 sparsat generate --config vcu1525 -o build/
 
-.venv/bin/verilator-cli --lint-only -Wall build/lint.vlt build/stce.v --top-module stce
+.venv/bin/verilator-cli --lint-only -Wall build/lint.vlt build/sat.v --top-module sat
 """
 
 
@@ -30,12 +30,12 @@ def generate(
         from rich.console import Console
 
         from sparsat.hw.config import preset
-        from sparsat.hw.emit import write_array
+        from sparsat.hw.emit import write_accelerator
 
         chosen = preset(config)
         console = Console()
         with console.status(f"Generating {chosen.rows}×{chosen.cols} cells"):
-            written = write_array(chosen, out)
+            written = write_accelerator(chosen, out)
         for path in written:
             lines = path.read_text().count("\n")
             console.print(f"{path}  {lines} lines", highlight=False)

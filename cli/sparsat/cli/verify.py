@@ -1,5 +1,6 @@
 """`sparsat verify`: the generated hardware against the simulator and the golden model."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 
 HELP = """Run programs on the hardware, in Verilator, and compare it with the simulator.
 
-Compared are the cycles in which each LOAD, EXEC, STORE and UPDATE starts and ends, every byte of
-memory, and the values with the golden model. With MODEL, the kinds of layers that it has, cut to a
-few channels and pixels; with --random, layers of random shapes, schedules and patterns.
+Compared are the cycles in which each instruction is handed out, starts and ends, every byte of
+memory, and the values with the golden model; in every other program a host brings the operands and
+takes the results. The first program that differs is run again with a waveform. With MODEL, the
+kinds of layers that it has, cut to a few channels and pixels; with --random, layers of random
+shapes, schedules and patterns.
 """
 
 EXAMPLES = """Examples:
@@ -32,29 +35,36 @@ def verify(
     seed: Annotated[int, typer.Option(help="Of shapes and operands.")] = 0,
     config: Annotated[str, typer.Option(help="tiny or small.")] = "tiny",
     pattern: Annotated[str, typer.Option(help="N:M of a model's pruned layers, or dense.")] = "2:8",
+    waveform: Annotated[
+        Path, typer.Option(metavar="FILE", help="Of the first program that differs.")
+    ] = Path("verify.fst"),
 ) -> None:
     """Check the request, build the hardware, run, print the counts."""
     with one_line_errors():
         from rich.console import Console
 
         from sparsat.cli import requests
-        from sparsat.sim.verify import campaign
+        from sparsat.cli.files import check_writable
+        from sparsat.sim.verify import campaign, layers
 
         if (model is None) == (random == 0):
             raise ValueError("verify needs a MODEL or --random K, one of them")
         if random < 0:
             raise ValueError(f"--random is {random}, it must be at least 1")
+        check_writable(waveform)
         console, kept = Console(), requests.pattern_of(pattern)
         chosen = requests.hardware_of(config)
         step = requests.step_of(model, 2) if model else None
         with console.status(f"Building {config}") as status:
-            bench = campaign.new_bench(chosen)
+            bench = campaign.new_bench(chosen, waveform)
             if step:
                 done = campaign.model_layers(bench, step, kept, seed)
             else:
                 done = map(str, campaign.random_layers(bench, random, seed))
             for name in done:
                 status.update(f"{bench.count.programs} programs, {name}")
+        if step:
+            console.print(layers.LIMITS, highlight=False)
         _print(console, bench)
         if bench.count.differences:
             raise typer.Exit(1)
@@ -73,3 +83,5 @@ def _print(console: "Console", bench: "Bench") -> None:
     )
     for difference in count.differences[:10]:
         console.print(str(difference), highlight=False)
+    if bench.recorded:
+        console.print(f"waveform of the first program that differs: {bench.waveform}")

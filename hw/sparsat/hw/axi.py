@@ -67,6 +67,8 @@ class AxiPort(wiring.Component):
     beat : In(stream of beat_layout)
         The port's part of a line, for each line of the commands to write, in order.
     ar, aw, w : Out, channels of axi_signature
+    idle : Out(1)
+        Nothing waits to be accepted.
     """
 
     def __init__(self, *, config: SATConfig):
@@ -78,6 +80,7 @@ class AxiPort(wiring.Component):
                 "ar": Out(stream.Signature(ADDRESS)),
                 "aw": Out(stream.Signature(ADDRESS)),
                 "w": Out(stream.Signature(beat_layout(config))),
+                "idle": Out(1),
             }
         )
 
@@ -104,5 +107,6 @@ class AxiPort(wiring.Component):
             writes.i.valid.eq(self.command.valid & self.command.ready & command.write),
             # One answer for both kinds: it must not depend on what is asked.
             self.command.ready.eq(reads.i.ready & writes.i.ready),
+            self.idle.eq(~reads.o.valid & ~writes.o.valid & ~beats.o.valid),
         ]
         return m

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.axi import AxiPort, axi_signature, command_layout
+from sparsat.hw.axi import AxiPort, axi_signature, command_layout, line_bits
 from sparsat.hw.burst_words import (
     NUMBER_BITS,
     TAG,
@@ -17,10 +17,12 @@ from sparsat.hw.burst_words import (
 )
 from sparsat.hw.config import SATConfig
 from sparsat.hw.fifo import Queue
+from sparsat.hw.instruction import Error
 from sparsat.hw.timing import BURST
 
-OPEN = 64
+OPEN = 256
 """Bursts of a kind that memory may owe an answer to, at most: more than its latency needs."""
+BURST_BITS = (BURST - 1).bit_length()
 WRITES = 16
 """Bursts whose lines are still to be moved, at most: more than `WRITE` needs."""
 TO_MEMORY = 1
@@ -29,6 +31,11 @@ WRITE = 6
 """... or until its first line to write is taken, one more before that is on the channels, ..."""
 FROM_MEMORY = 1
 """... and from a line, or a response, on the channels to its engine."""
+
+
+def block_bits(config: SATConfig) -> int:
+    """Bits of a number of bursts, from none to all of memory."""
+    return line_bits(config) - BURST_BITS + 1
 
 
 class Bursts(wiring.Component):
@@ -47,6 +54,8 @@ class Bursts(wiring.Component):
     -------
     stop : In(1)
         Begin no more bursts.
+    blocks : In
+        How many times `BURST` lines memory has. A burst beyond is an error and does not begin.
     request_<requester> : In(stream of request_layout)
     write_<writer> : In(stream of line_layout)
         The lines of its bursts to write, in order. The first one is taken `WRITE` cycles after the
@@ -55,8 +64,11 @@ class Bursts(wiring.Component):
         A line for a `Requester`, which must take it.
     written : Out(5), written_tag : Out(TAG)
         A burst of a `Requester` is in memory.
-    error : Out(1), error_number : Out(NUMBER_BITS)
-        A port answered SLVERR or DECERR to a burst of that instruction.
+    error : Out(Error), error_number : Out(NUMBER_BITS)
+        BUS: a port answered SLVERR or DECERR to a burst of that instruction. RANGE: its burst is
+        not in memory.
+    drained : Out(1)
+        Memory owes no answer, nor is anything owed to it.
     axi_<port> : Out(axi_signature)
     """
 
@@ -70,12 +82,14 @@ class Bursts(wiring.Component):
             | {f"axi_{port}": Out(axi_signature(config)) for port in range(config.channels)}
             | {
                 "stop": In(1),
+                "blocks": In(block_bits(config)),
                 "line_valid": Out(len(Requester)),
                 "line": Out(answer_layout(config)),
                 "written": Out(len(Requester)),
                 "written_tag": Out(TAG),
-                "error": Out(1),
+                "error": Out(Error),
                 "error_number": Out(NUMBER_BITS),
+                "drained": Out(1),
             }
         )
 
@@ -97,7 +111,7 @@ class Bursts(wiring.Component):
             Cat(queue.i.ready for queue in (readers, writers, writes)).all()
             & Cat(port.command.ready for port in ports).all()
         )
-        begun, chosen, request = self._begin(m, room)
+        begun, chosen, request, outside = self._begin(m, room)
         for queue, kind in ((readers, ~request.write), (writers, request.write)):
             m.d.comb += [
                 queue.i.valid.eq(begun & kind),
@@ -113,15 +127,22 @@ class Bursts(wiring.Component):
             m.d.comb += port.command.valid.eq(begun)
             for name in command_layout(self.config).members:
                 m.d.comb += port.command.payload[name].eq(request[name])
-        self._write(m, ports, writes)
+        moving = self._write(m, ports, writes)
         self._answer(m, readers, writers)
+        self._errors(m, readers, writers, request, outside)
+        queues = (readers, writers, writes)
+        idle = (
+            Cat(~queue.o.valid for queue in queues).all() & Cat(port.idle for port in ports).all()
+        )
+        m.d.sync += self.drained.eq(idle & ~begun & ~moving)
         return m
 
     def _axi(self, number: int):
         return getattr(self, f"axi_{number}")
 
     def _begin(self, m, room):
-        """Whether a burst begins in this cycle, whose, and which."""
+        """Whether a burst begins in this cycle, whose, and which; whether it would, but is not in
+        memory."""
         requests = [getattr(self, f"request_{each.name.lower()}") for each in Requester]
         left = Signal(range(BURST))
         turn, chosen = Signal(Requester, init=max(Requester)), Signal(Requester)
@@ -133,8 +154,12 @@ class Bursts(wiring.Component):
                     for each in reversed(after):
                         with m.If(requests[each].valid):
                             m.d.comb += chosen.eq(each)
+        places = [each.payload.line >> BURST_BITS for each in requests]
+        inside, turns = Signal(len(Requester)), Signal()
         m.d.comb += [
-            begun.eq(Cat(each.valid for each in requests).any() & room & (left == 0) & ~self.stop),
+            inside.eq(Cat(place < self.blocks for place in places)),
+            turns.eq(Cat(each.valid for each in requests).any() & room & (left == 0) & ~self.stop),
+            begun.eq(turns & inside.bit_select(chosen, 1)),
             request.eq(Array(each.payload for each in requests)[chosen]),
         ]
         for each in Requester:
@@ -143,10 +168,11 @@ class Bursts(wiring.Component):
             m.d.sync += left.eq(left - 1)
         with m.If(begun):
             m.d.sync += [turn.eq(chosen), left.eq(request.count - 1)]
-        return begun, chosen, request
+        return begun, chosen, request, turns & ~begun
 
     def _write(self, m, ports, writes):
-        """Move the lines of the bursts in `writes`, as late as `WRITE` asks for."""
+        """Move the lines of the bursts in `writes`, as late as `WRITE` asks for. Returns whether
+        there are some to move."""
         begun, delayed = writes.i.valid & writes.i.ready, Signal(WRITE - 2)
         due, pop = Signal(range(WRITES + 1)), Signal()
         left, owner, moves = Signal(range(BURST + 1)), Signal(Requester), Signal()
@@ -171,6 +197,7 @@ class Bursts(wiring.Component):
             m.d.sync += left.eq(left - 1)
         with m.If(pop):
             m.d.sync += [left.eq(writes.o.payload.count), owner.eq(writes.o.payload.requester)]
+        return left != 0
 
     def _part(self, beat, line, number):
         """A port's part of a line."""
@@ -201,11 +228,17 @@ class Bursts(wiring.Component):
             self.line.tag.eq(readers.o.payload.tag),
             self.written.eq(response << writers.o.payload.requester),
             self.written_tag.eq(writers.o.payload.tag),
-            self.error.eq(0),
         ]
-        for there, queue, answers in (
-            (read, readers, [axi.r.payload.resp[1] for axi in axis]),
-            (response, writers, [axi.b.payload[1] for axi in axis]),
+
+    def _errors(self, m, readers, writers, request, outside):
+        axis = [self._axi(number) for number in range(self.config.channels)]
+        m.d.sync += self.error.eq(Error.NONE)
+        with m.If(outside):
+            m.d.sync += [self.error.eq(Error.RANGE), self.error_number.eq(request.tag.number)]
+        for queue, answers in (
+            (readers, [(axi.r.ready, axi.r.payload.resp) for axi in axis]),
+            (writers, [(axi.b.ready, axi.b.payload) for axi in axis]),
         ):
-            with m.If(there & Cat(answers).any()):
-                m.d.sync += [self.error.eq(1), self.error_number.eq(queue.o.payload.tag.number)]
+            with m.If(Cat(taken & response[1] for taken, response in answers).any()):
+                number = queue.o.payload.tag.number
+                m.d.sync += [self.error.eq(Error.BUS), self.error_number.eq(number)]

@@ -1,6 +1,6 @@
 """What lies between memory and the scratchpads: program, semaphores, LOAD, STORE, bursts."""
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -13,13 +13,13 @@ from sparsat.hw.burst_words import (
     line_layout,
     request_layout,
 )
-from sparsat.hw.bursts import Bursts
+from sparsat.hw.bursts import Bursts, block_bits
 from sparsat.hw.config import SATConfig
 from sparsat.hw.dispatch import Dispatcher
 from sparsat.hw.fetch import Fetch
 from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import Error, queued_layout
-from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.isa.instructions import Opcode, Sem
 from sparsat.hw.isa.site import half_rows_c
 from sparsat.hw.load import LoadA
 from sparsat.hw.load_b import PLANES, LoadB, plane_ports
@@ -31,12 +31,13 @@ from sparsat.hw.timing import QUEUE
 LOADS = (Opcode.LOAD_A, Opcode.LOAD_B)
 OTHERS = (Opcode.EXEC, Opcode.UPDATE, Opcode.VECTOR)
 """Engines that are connected from outside."""
+FULL = {Opcode.LOAD_A: Sem.A_FULL, Opcode.LOAD_B: Sem.B_FULL}
 
 
 class MemorySide(wiring.Component):
     """Runs the LOADs and STOREs of a program, and hands the others to the engines outside.
 
-    After the first error no burst begins.
+    After the first error no burst begins, nor while it is to `stop`.
 
     Parameters
     ----------
@@ -46,6 +47,9 @@ class MemorySide(wiring.Component):
     -------
     start, program, instructions : In
         See `Fetch`.
+    blocks, drained
+        See `Bursts`.
+    stop : In(1)
     axi_<port> : Out(axi_signature)
     queue_<engine> : Out(stream of queued_layout), tokens_<engine> : In(TOKENS)
         Instructions for an engine outside, and its side of the semaphores.
@@ -61,8 +65,12 @@ class MemorySide(wiring.Component):
         Reads of C, see `Store`.
     dispatched, <engine>_started, <engine>_ended : Out(1)
         An instruction goes to its queue, has its semaphores, has ended: each in order.
-    done : Out(1)
-        HALT is reached and no LOAD or STORE is under way or waits.
+    <engine>_idle : Out(1), <engine>_number : Out(NUMBER_BITS)
+        It has no instruction and none waits; the number of the last one. Of LOADs and STORE.
+    number : Out(NUMBER_BITS), halted : Out(1), lacks : Out(engines)
+        See `Dispatcher` and `Semaphores`.
+    moving : Out(1)
+        Something is on the way between memory and scratchpads.
     error : Out(Error), error_number : Out(NUMBER_BITS)
         The first error, and the instruction.
     """
@@ -73,6 +81,9 @@ class MemorySide(wiring.Component):
             "start": In(1),
             "program": In(line_bits(config)),
             "instructions": In(NUMBER_BITS),
+            "blocks": In(block_bits(config)),
+            "stop": In(1),
+            "drained": Out(1),
             "request_update": In(stream.Signature(request_layout(config))),
             "write_update": In(stream.Signature(line_layout(config))),
             "line": Out(answer_layout(config)),
@@ -80,7 +91,10 @@ class MemorySide(wiring.Component):
             "written": Out(len(Requester)),
             "written_tag": Out(TAG),
             "dispatched": Out(1),
-            "done": Out(1),
+            "number": Out(NUMBER_BITS),
+            "halted": Out(1),
+            "lacks": Out(len(ENGINES)),
+            "moving": Out(1),
             "store_valid": Out(1),
             "store_half": Out(1),
             "store_row": Out(range(half_rows_c(config))),
@@ -99,7 +113,9 @@ class MemorySide(wiring.Component):
             shapes = plane_ports(config, index=index)
             ports |= {f"load_b_{plane}_{port}": Out(shape) for port, shape in shapes.items()}
         for engine in (*LOADS, Opcode.STORE):
-            ports |= {f"{engine.name.lower()}_{port}": Out(1) for port in ("started", "ended")}
+            name = engine.name.lower()
+            ports |= {f"{name}_{port}": Out(1) for port in ("started", "ended", "idle")}
+            ports[f"{name}_number"] = Out(NUMBER_BITS)
         super().__init__(ports)
 
     def elaborate(self, platform):
@@ -115,6 +131,11 @@ class MemorySide(wiring.Component):
             fetch.number.eq(dispatcher.number),
             dispatcher.start.eq(self.start),
             self.dispatched.eq(dispatcher.dispatched),
+            self.number.eq(dispatcher.number),
+            self.halted.eq(dispatcher.halted),
+            self.lacks.eq(semaphores.lacks),
+            bursts.blocks.eq(self.blocks),
+            self.drained.eq(bursts.drained),
         ]
         connect(m, fetch.o, dispatcher.i)
         connect(m, fetch.request, bursts.request_fetch)
@@ -139,7 +160,7 @@ class MemorySide(wiring.Component):
             connect(m, queues[engine].o, flipped(getattr(self, f"queue_{name}")))
             connect(m, flipped(getattr(self, f"tokens_{name}")), getattr(semaphores, name))
         engines = [self._load_a(m, bursts), self._load_b(m, bursts), self._store(m, bursts)]
-        idle = []
+        chunks = []
         for opcode, engine in zip((*LOADS, Opcode.STORE), engines, strict=True):
             name = opcode.name.lower()
             m.submodules[name] = engine
@@ -148,8 +169,13 @@ class MemorySide(wiring.Component):
             connect(m, engine.request, getattr(bursts, f"request_{name}"))
             for port in ("started", "ended"):
                 m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(engine, port))
-            idle.append(engine.idle & ~queues[opcode].o.valid)
-        m.d.comb += self.done.eq(dispatcher.halted & Cat(idle).all())
+            m.d.comb += [
+                getattr(self, f"{name}_idle").eq(engine.idle & ~queues[opcode].o.valid),
+                getattr(self, f"{name}_number").eq(engine.error_number),
+            ]
+            if opcode in LOADS:
+                chunks.append(self._chunks(m, name, engine.tokens, FULL[opcode]))
+        m.d.comb += self.moving.eq(~bursts.drained | Cat(chunks).any())
         self._errors(m, bursts, dispatcher, semaphores, engines)
         return m
 
@@ -187,15 +213,23 @@ class MemorySide(wiring.Component):
             m.d.comb += getattr(self, f"store_{port}").eq(getattr(store, f"read_{port}"))
         return store
 
+    @staticmethod
+    def _chunks(m, name, tokens, full):
+        """How many chunks of a LOAD are on their way."""
+        count = Signal(8, name=f"{name}_chunks")
+        begun = (tokens.take != 0) & tokens.taken
+        m.d.sync += count.eq(count + begun - tokens.give[full])
+        return count
+
     def _errors(self, m, bursts, dispatcher, semaphores, engines):
         """Keep the first error; of several in one cycle, the first here."""
         found = [
             (dispatcher.error, dispatcher.number),
             *((engine.error, engine.error_number) for engine in engines),
-            (bursts.error * Error.BUS, bursts.error_number),
+            (bursts.error, bursts.error_number),
             (semaphores.overflow.any() * Error.SEMAPHORE, dispatcher.number),
         ]
-        m.d.comb += bursts.stop.eq(self.error != Error.NONE)
+        m.d.comb += bursts.stop.eq((self.error != Error.NONE) | self.stop)
         with m.If(self.error == Error.NONE):
             for code, number in reversed(found):
                 with m.If(code != Error.NONE):

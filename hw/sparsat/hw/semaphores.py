@@ -57,25 +57,28 @@ class Semaphores(wiring.Component):
     Members
     -------
     load_a, load_b, exec, store, update, vector : In(TOKENS)
+    lacks : Out(engines)
+        Who asks for what is not there, in the order of `ENGINES`.
     overflow : Out(SEMS)
         Semaphores that are given in this cycle though they stand at `SEM_MAX`; they stay there.
     """
 
     def __init__(self):
         ports = {engine.name.lower(): In(TOKENS) for engine in ENGINES}
-        super().__init__(ports | {"overflow": Out(SEMS)})
+        super().__init__(ports | {"lacks": Out(len(ENGINES)), "overflow": Out(SEMS)})
 
     def elaborate(self, platform):
         m = Module()
         counts = [Signal(range(SEM_MAX + 1), init=SEM_START.get(sem, 0)) for sem in Sem]
         giver, taker = HALF_GIVER | GIVER, HALF_TAKER | TAKER
         there = Signal(SEMS)
-        for engine in ENGINES:
+        for number, engine in enumerate(ENGINES):
             own = sum(1 << sem for sem in Sem if taker[sem] == engine)
             tokens = self._of(engine)
             m.d.comb += [
                 tokens.waited.eq((tokens.wait & own & ~there) == 0),
                 tokens.taken.eq((tokens.take & own & ~there) == 0),
+                self.lacks[number].eq(~tokens.waited | ~tokens.taken),
             ]
         for sem, count in zip(Sem, counts, strict=True):
             given = self._of(giver[sem]).give[sem]

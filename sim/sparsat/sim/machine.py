@@ -55,12 +55,14 @@ def run(
     program: list[Instruction],
     memory: str = "fixed",
     latency: int = LATENCY,
+    host_cycles: int | None = None,
 ) -> Timing:
     """Run a program that `validate` would pass, on one of `MEMORIES`, `latency` cycles away.
 
+    A VECTOR moves its lines, or, where `host_cycles` are given, the host takes those for it.
     ValueError for a program or memory that does not fit, MachineError where it cannot go on.
     """
-    state = new_state(config, new_memory(memory, config, latency))
+    state = new_state(config, new_memory(memory, config, latency), host_cycles)
     done = run_machine(state, decode(config, program))
     _raise_if_stopped(state[0])
     done["end"][-1] = max(done["start"][-1], done["end"].max())

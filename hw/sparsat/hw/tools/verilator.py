@@ -18,6 +18,7 @@ WAIVERS = {
     "WIDTHEXPAND": "Amaranth has sized every result; Verilog extends the narrower operand",
     "WIDTHTRUNC": "assignments of sums to narrower signals wrap, as the source says",
     "CASEINCOMPLETE": "every branch starts from a default assignment",
+    "SYMRSVDWORD": "`interrupt` is what packagers look for",
 }
 """Warning classes of generated Verilog that are no defects, each with the reason."""
 
@@ -84,14 +85,20 @@ def lint(files: Sequence[Path], top: str, waivers: Iterable[str] = WAIVERS) -> N
     run(["verilator", "--lint-only", "-Wall", *flags, "--top-module", top, *map(str, files)])
 
 
-def build_library(verilog: str, top: str, harness: str, repeated: Sequence[str] = ()) -> Path:
+def build_library(
+    verilog: str, top: str, harness: str, repeated: Sequence[str] = (), *, trace: bool = False
+) -> Path:
     """A shared library of module `top` of `verilog`, verilated, and the C++ text `harness`.
 
     The harness includes `Vtop.h`, whatever the module's name. Modules in `repeated` stay functions
     that their instances share, which for a large array builds and runs faster than inlining them.
+    With `trace` the harness can write waveforms (FST).
     """
-    key = (version(), verilog, top, harness, *repeated, MAKEFLAGS, *_MODEL_FLAGS)
-    directory = cached("model", key, lambda out: _compile(verilog, top, harness, repeated, out))
+    flags = (*_MODEL_FLAGS, "--trace-fst") if trace else _MODEL_FLAGS
+    key = (version(), verilog, top, harness, *repeated, MAKEFLAGS, *flags)
+    directory = cached(
+        "model", key, lambda out: _compile(verilog, top, harness, repeated, flags, out)
+    )
     return directory / "model.so"
 
 
@@ -103,14 +110,21 @@ def run(command: Sequence[str], cwd: Path | None = None) -> None:
         raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
 
 
-def _compile(verilog: str, top: str, harness: str, repeated: Sequence[str], out: Path) -> None:
+def _compile(
+    verilog: str,
+    top: str,
+    harness: str,
+    repeated: Sequence[str],
+    flags: Sequence[str],
+    out: Path,
+) -> None:
     with tempfile.TemporaryDirectory(prefix="sparsat-") as name:
         work = Path(name)
         (work / "top.v").write_text(verilog)
         (work / "harness.cpp").write_text(harness)
         names = ("--top-module", top, "--prefix", "Vtop", "-o", "model.so")
         (work / "hints.vlt").write_text(configuration(keep_as_functions(repeated)))
-        run(["verilator", *_MODEL_FLAGS, *names, "hints.vlt", "top.v", "harness.cpp"], cwd=work)
+        run(["verilator", *flags, *names, "hints.vlt", "top.v", "harness.cpp"], cwd=work)
         shutil.copy(work / "obj_dir" / "model.so", out / "model.so")
 
 

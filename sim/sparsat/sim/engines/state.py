@@ -63,8 +63,9 @@ STORING = record(
 """Place in the loops and in the run (bytes); `count` bursts staged, `burst` in all: each with its
 lines, when it was read, its instruction, whether it is that one's last, and when it had drained."""
 UPDATING = record("square run last", passed=UPDATE_SQUARES, x=UPDATE_TABLE)
-"""The step's `square` and `run`; when the last squares passed the first stage, the `last` of all."""
-STREAMING = record("read_line read_left write_line write_left", x=VECTOR_TABLE)
+"""The step's `square` and `run`; when the last squares have passed, the `last` one of all."""
+STREAMING = record("host_cycles read_line read_left write_line write_left", x=VECTOR_TABLE)
+"""`host_cycles` is what the host takes for each VECTOR; NEVER: its lines pass by instead."""
 SPENT = record("busy a b c instruction fill")
 EXECUTING = record("o i free idle goes_on pending_c", x=EXECUTE, spent=SPENT)
 """`free`: earliest issue of the next slot; `idle`: when the array is; `goes_on`: the next chunk
@@ -76,7 +77,7 @@ WAITS = record("", cycles=CAUSES)
 """Cycles that an engine waited, by cause."""
 
 
-def new_state(config: SATConfig, memory: np.ndarray) -> np.ndarray:
+def new_state(config: SATConfig, memory: np.ndarray, host_cycles: int | None = None) -> np.ndarray:
     """The machine at time 0, one record: scratchpads free, nothing fetched."""
     kind = record(
         "line_bytes",
@@ -101,6 +102,7 @@ def new_state(config: SATConfig, memory: np.ndarray) -> np.ndarray:
     clock["turn"], clock["soonest"], clock["overflow"] = ENGINES - 1, NEVER, -1
     engines["wake"] = engines["asked"] = NEVER
     engines["cause"] = -1
+    state["vector"]["host_cycles"] = NEVER if host_cycles is None else host_cycles
     front["at"], front["entered"] = NEVER, -1
     return state
 

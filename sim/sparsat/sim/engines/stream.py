@@ -6,6 +6,7 @@ from sparsat.hw.timing import SETUP, UPDATE_AHEAD
 from sparsat.sim.engines.state import (
     BUSY,
     EMPTY,
+    NEVER,
     UPDATE,
     UPDATE_SQUARES,
     VECTOR,
@@ -129,8 +130,11 @@ def _copy_run(m, square, run):
 
 @njit
 def vector_start(m):
-    """It reads from line 0 on, and writes behind what it reads."""
+    """It reads from line 0 on, and writes behind what it reads; or the host does it all."""
     eng, place, now = m.engines[VECTOR], m.vector, m.clock.now
+    if place.host_cycles != NEVER:
+        _finish(m, VECTOR, now + place.host_cycles)
+        return
     place.read_line, place.read_left = 0, place.x.read
     place.write_line, place.write_left = place.x.read, place.x.write
     eng.write = 1

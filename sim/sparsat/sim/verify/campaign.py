@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 from sparsat.dataflow.ir import Step
 from sparsat.dataflow.schedule import SCHEDULES, schedule_step
@@ -53,5 +54,5 @@ def _prunable(step: Step, pattern: Pattern) -> bool:
     return not layer.first and all(c % pattern[1] == 0 for c in channels)
 
 
-def new_bench(config: SATConfig) -> Bench:
-    return Bench(config, LATENCIES)
+def new_bench(config: SATConfig, waveform: Path | None = None) -> Bench:
+    return Bench(config, LATENCIES, waveform)

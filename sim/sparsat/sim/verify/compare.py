@@ -1,19 +1,22 @@
 """One program on hardware and simulator: every instruction's cycles, every byte of memory."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.isa.instructions import Instruction, Opcode
+from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
 from sparsat.hw.timing import BURST
-from sparsat.hw.tools.core_model import CoreRun, core_model
+from sparsat.hw.tools.sat_model import SOONEST, TIMES, Memory, SatModel, SatRun, sat_model
 from sparsat.sim.functional import Flags
 from sparsat.sim.functional import run as run_values
+from sparsat.sim.machine import Timing
 from sparsat.sim.machine import run as run_cycles
+from sparsat.sim.verify.host import KEYS, results, with_host, work
 
-ENGINES = (Opcode.LOAD_A, Opcode.LOAD_B, Opcode.EXEC, Opcode.STORE, Opcode.UPDATE)
-"""Whose instructions the hardware runs."""
 SLACK = 10_000
 """Cycles that hardware may take beyond the simulator before it is stopped."""
 
@@ -59,49 +62,71 @@ class Bench:
     config : SATConfig
     latencies : sequence of int
         Of memory; each program takes the next one.
+    waveform : Path, optional
+        Where the signals of the first program go that differs (FST).
     """
 
-    def __init__(self, config: SATConfig, latencies: tuple[int, ...]) -> None:
-        self.config, self.latencies = config, latencies
-        self.model = core_model(config)
-        self.count = Count()
+    def __init__(
+        self, config: SATConfig, latencies: Sequence[int], waveform: Path | None = None
+    ) -> None:
+        self.config, self.latencies, self.waveform = config, latencies, waveform
+        self.model = sat_model(config)
+        self.count, self.recorded = Count(), False
 
     def run(self, config: SATConfig, program: list[Instruction], memory: np.ndarray) -> Flags:
-        """As `functional.run`, by the hardware: `memory` then holds what that has left there."""
-        latency = self.latencies[self.count.programs % len(self.latencies)]
-        expected = memory.copy()
-        flags = run_values(config, program, expected, empty=0)
-        timing = run_cycles(config, program, latency=latency)
-        image, base = _with_room(config, memory, program)
-        found = self.model.run(
-            program, image, at=base, latency=latency, limit=timing.cycles + SLACK
-        )
-        memory[:] = image[: len(memory)]
-        self._compare(program, timing.instructions, found)
-        self._compare_bytes(expected, memory)
-        if found.overflow != flags.overflow:
-            self._differ("value", "the overflow flag", flags.overflow, found.overflow)
+        """As `functional.run`, by the hardware: `memory` then holds what that has left there.
+
+        In every other program a host brings the operands and takes the results.
+        """
+        number, before = self.count.programs, len(self.count.differences)
+        case = _Case(program, memory.copy(), self.latencies[number % len(self.latencies)])
+        if number % 2:
+            case = _Case(
+                with_host(program),
+                memory ^ np.uint8(KEYS[1]),
+                case.latency,
+                SOONEST + number * 37 % 200,
+            )
+        expected = case.memory.copy()
+        flags = run_values(config, case.program, expected, work, empty=0)
+        timing = case.timing(config)
+        limit = timing.cycles + SLACK
+        try:
+            found, got = case.on_hardware(self.model, limit)
+            self._compare(case.program, timing, found)
+            self._compare_bytes(expected, got)
+            if found.overflow != flags.overflow:
+                self._differ("value", "the overflow flag", flags.overflow, found.overflow)
+        except RuntimeError as error:
+            self._differ("error", "", "an end", error)
+            got = expected
+        if len(self.count.differences) > before and self.waveform and not self.recorded:
+            with suppress(RuntimeError):
+                case.on_hardware(sat_model(config, trace=True), limit, self.waveform)
+            self.recorded = True
+        memory[:] = results(case.program, got) if number % 2 else got
         self.count.programs += 1
-        self.count.instructions += sum(each.OPCODE in ENGINES for each in program)
+        self.count.instructions += len(case.program)
         self.count.cycles += timing.cycles
         self.count.bytes += len(memory)
-        return Flags(found.overflow)
+        return flags
 
-    def _compare(self, program: list[Instruction], timing: np.ndarray, found: CoreRun) -> None:
+    def _compare(self, program: list[Instruction], timing: Timing, found: SatRun) -> None:
         if found.error:
             each = program[found.error_number].OPCODE.name
             where = f"instruction {found.error_number}, {each}"
             self._differ("error", where, "none", found.error.name)
             return
-        for engine in ENGINES:
-            own = [number for number, each in enumerate(program) if each.OPCODE is engine]
-            for event, column in (("started", "start"), ("ended", "end")):
-                got = found.events[f"{engine.name.lower()}_{event}"]
-                for number, cycle in zip(own, got, strict=True):
-                    if cycle != timing[column][number]:
-                        where = f"instruction {number}, {engine.name} {event}"
-                        self._differ("cycle", where, int(timing[column][number]), cycle)
-                        return
+        for column in TIMES.names or ():
+            wrong = np.flatnonzero(found.times[column] != timing.instructions[column])
+            if len(wrong):
+                number = int(wrong[0])
+                where = f"instruction {number}, {program[number].OPCODE.name} {column}"
+                expected, got = timing.instructions[column][number], found.times[column][number]
+                self._differ("cycle", where, int(expected), int(got))
+                return
+        if found.cycles != timing.cycles:
+            self._differ("cycle", "register CYCLES", timing.cycles, found.cycles)
 
     def _compare_bytes(self, expected: np.ndarray, got: np.ndarray) -> None:
         wrong = np.nonzero(expected != got)[0]
@@ -116,13 +141,44 @@ class Bench:
         self.count.differences.append(Difference(what, where, expected, got))
 
 
-def _with_room(
-    config: SATConfig, memory: np.ndarray, program: list[Instruction]
+@dataclass(frozen=True)
+class _Case:
+    """A program, memory before it, and the world around the machine."""
+
+    program: list[Instruction]
+    memory: np.ndarray
+    latency: int
+    host_cycles: int | None = None
+
+    def timing(self, config: SATConfig) -> Timing:
+        return run_cycles(config, self.program, latency=self.latency, host_cycles=self.host_cycles)
+
+    def on_hardware(
+        self, model: SatModel, limit: int, trace: Path | None = None
+    ) -> tuple[SatRun, np.ndarray]:
+        """What the registers hold, and memory."""
+        image, at = with_room(model.config, self.memory, self.program)
+        own = image[: len(self.memory)]
+        found = model.run(
+            self.program,
+            image,
+            at=at,
+            behaviour=Memory(latency=self.latency),
+            on_vector=lambda op, _: work(op, own),
+            host_cycles=self.host_cycles,
+            limit=limit,
+            trace=trace,
+        )
+        return found, own
+
+
+def with_room(
+    config: SATConfig, memory: np.ndarray, program: Sequence[Instruction]
 ) -> tuple[np.ndarray, int]:
     """Memory with room for the program behind it, and the line at which that begins."""
     line = config.line_bytes
     base = -(-len(memory) // (BURST * line)) * BURST
-    lines = base + -(-(len(program) + 1) * 256 // line) + BURST
+    lines = base + -(-len(program) * INSTRUCTION_BYTES // (BURST * line)) * BURST
     image = np.zeros(lines * line, np.uint8)
     image[: len(memory)] = memory
     return image, base

@@ -12,6 +12,10 @@ Pattern = tuple[int, int]
 PATTERNS: tuple[Pattern | None, ...] = (None, (2, 8), (1, 4), (2, 4), (4, 8), (3, 8), (2, 16))
 MOST_CHANNELS, MOST_PIXELS, MOST_IMAGES, MOST_TOKENS, MOST_HEADS = 32, 8, 2, 24, 2
 """A model's layers are cut to these."""
+LIMITS = (
+    f"layers cut to {MOST_CHANNELS} channels, {MOST_PIXELS} × {MOST_PIXELS} pixels, "
+    f"{MOST_IMAGES} images, {MOST_HEADS} heads, {MOST_TOKENS} tokens at most"
+)
 
 
 def step_of(work: Conv | MatMul, *, first: bool = False, images: int = 1) -> Step:

@@ -53,15 +53,20 @@ struct Port {
     std::deque<Burst> reads, writes, responses;
     unsigned beat = 0, written = 0;
 
-    Burst accept(uint64_t bits, uint64_t ready, uint64_t cycle) {
-        const uint64_t address = bits & ((1ull << 40) - 1);
-        const unsigned beats = (bits >> 40 & 255) + 1, log = bits >> 48 & 7, type = bits >> 51;
+    Burst accept(uint64_t address, unsigned beats, unsigned log, unsigned type, uint64_t ready,
+                 uint64_t cycle) {
         need(1u << log == beat_bytes && type == 1, "a burst is not of whole beats, INCR", cycle);
         need(address % beat_bytes == 0, "an address is not aligned", cycle);
         const uint64_t last = address + beats * beat_bytes - 1;
         need(address / 4096 == last / 4096, "a burst crosses 4 KiB", cycle);
         need(last < size, "a burst lies outside memory", cycle);
         return {address, beats, ready};
+    }
+
+    // The same, of an address channel in one word: 40 bits of address, 8 of length, 3 of size, 2.
+    Burst accept(uint64_t bits, uint64_t ready, uint64_t cycle) {
+        const uint64_t address = bits & ((1ull << 40) - 1);
+        return accept(address, (bits >> 40 & 255) + 1, bits >> 48 & 7, bits >> 51, ready, cycle);
     }
 
     uint8_t* place(const Burst& burst, unsigned beat) {
@@ -82,7 +87,7 @@ struct Port {
             if (strobe >> i & 1) to[i] = data[i];
         need(last == (written == writes[0].beats), "WLAST is wrong", cycle);
         if (!last) return;
-        responses.push_back({0, 0, ready});
+        responses.push_back({writes[0].address, 0, ready});
         writes.pop_front();
         written = 0;
     }

@@ -1,10 +1,10 @@
-"""The whole accelerator, but for VECTOR, runs what the compiler makes of layers."""
+"""The whole accelerator runs what the compiler makes of layers."""
 
 import pytest
 
 from sparsat.dataflow.ir import Conv
 from sparsat.hw.config import preset
-from sparsat.hw.tools.core_model import core_model
+from sparsat.hw.emit import sat_verilog
 from sparsat.hw.tools.verilator import lint
 from sparsat.sim.verify.campaign import new_bench, random_layers, run_layer
 from sparsat.sim.verify.layers import step_of
@@ -13,8 +13,8 @@ TINY = preset("tiny")
 
 
 def test_the_verilog_is_clean(tmp_path):
-    (tmp_path / "core.v").write_text(core_model(TINY).verilog)
-    lint([tmp_path / "core.v"], "core")
+    (tmp_path / "sat.v").write_text(sat_verilog(TINY))
+    lint([tmp_path / "sat.v"], "sat")
 
 
 @pytest.mark.parametrize(("config", "programs"), [("tiny", 25)])
