@@ -9,8 +9,8 @@ import pytest
 from blocks import simulate
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.instruction import Error
-from sparsat.hw.isa.instructions import Halt, Update
-from sparsat.hw.tools.sat_model import Memory, sat_model
+from sparsat.hw.isa.instructions import Halt, Instruction, Update
+from sparsat.hw.tools.sat_model import Memory, SatRun, sat_model
 from sparsat.hw.update_runs import UpdateRuns
 from sparsat.sim.functional import run
 from sparsat.sim.verify.campaign import new_bench
@@ -44,14 +44,16 @@ def test_memory_that_stalls_changes_no_values(config):
         found, image = on_hardware(config, program, memory, stall=rng.choice([0.2, 0.7]))
         assert found.error is Error.NONE
         assert found.overflow == flags.overflow
-        np.testing.assert_array_equal(image[: len(memory)], expected)
+        np.testing.assert_array_equal(image, expected)
 
 
-def on_hardware(config: SATConfig, program, memory: np.ndarray, stall: float = 0.0):
-    """The run, and memory afterwards: the program lies behind."""
+def on_hardware(
+    config: SATConfig, program: list[Instruction], memory: np.ndarray, **behaviour
+) -> tuple[SatRun, np.ndarray]:
+    """What the registers hold, and memory afterwards."""
     image, at = with_room(config, memory, program)
-    behaviour = Memory(stall=stall)
-    return sat_model(config).run(program, image, at=at, behaviour=behaviour), image
+    found = sat_model(config).run(program, image, at=at, behaviour=Memory(**behaviour))
+    return found, image[: len(memory)]
 
 
 def one_update(**fields) -> tuple[Update, np.ndarray]:

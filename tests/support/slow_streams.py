@@ -176,7 +176,7 @@ def update(m: Machine) -> Steps:
 
 
 def stages(c: SATConfig, x: Update) -> tuple[int, int]:
-    """From the last word of a square into the engine until its weights, its copies can be written."""
+    """From when a square has passed until its new weights, its copies can be written."""
     row = c.cols // c.wuve_lanes
     square, turn = c.block * c.block // c.wuve_lanes, c.cols * row
     computed = 36

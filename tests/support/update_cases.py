@@ -87,11 +87,11 @@ def random_updates(rng: random.Random, config: SATConfig) -> tuple[list[Instruct
     memory: list[np.ndarray] = []
     if rng.random() < 0.5:
         step, schedule, pattern = random_step(rng, config)
-        step = replace(step, ops=(rng.choice(step.ops),))
+        step = replace(step, ops=(rng.choice([op for op in step.ops if op.stage != "UPDATE"]),))
         scheduled = schedule_step(config, step, SCHEDULES[schedule], pattern)
         program = list(scheduled.program)
         draw = np.random.default_rng(rng.randrange(1 << 32))
-        nibbles = draw.integers(0, 4, (2, scheduled.memory_bytes), np.uint8)
+        nibbles = draw.integers(0, 4, (2, scheduled.memory_bytes)).astype(np.uint8)
         memory.append(nibbles[0] << 4 | nibbles[1])  # indices of any pattern, and finite
     for _ in range(rng.choice([1, 1, 2, 4])):
         place = rng.randrange(len(program))

@@ -55,8 +55,6 @@ class Core(wiring.Component):
         An UPDATE met a gradient that is not finite.
     done : Out(1)
         HALT is reached, and nothing is under way.
-    overflow : Out(1)
-        Since `start`, an UPDATE met a gradient that is infinite or NaN.
     error : Out(Error), error_number : Out(NUMBER_BITS)
         The first error, and the instruction.
     """
@@ -90,9 +88,9 @@ class Core(wiring.Component):
         m.submodules.memory = memory = MemorySide(config=self.config)
         m.submodules.exec = exec_ = ExecEngine(config=self.config, parts=self.parts)
         m.submodules.vector = vector = VectorEngine()
-        update = self._update(m, memory)
-        own = {"exec": exec_, "update": update, "vector": vector}
-        for name, engine in own.items():
+        m.submodules.update = update = Update(config=self.config, parts=self.parts)
+        outside = {"exec": exec_, "update": update, "vector": vector}
+        for name, engine in outside.items():
             connect(m, getattr(memory, f"queue_{name}"), engine.i)
             connect(m, engine.tokens, getattr(memory, f"tokens_{name}"))
         for channel in range(self.config.channels):
@@ -110,12 +108,13 @@ class Core(wiring.Component):
             exec_.stop.eq(memory.stop),
         ]
         self._scratchpads(m, memory, exec_)
+        self._update(m, memory, update)
         for port in ("started", "ended"):
             for name in ("load_a", "load_b", "store"):
                 m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(memory, f"{name}_{port}"))
-            for name, engine in own.items():
+            for name, engine in outside.items():
                 m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(engine, port))
-        deadlock = self._ends(m, memory, own)
+        deadlock = self._ends(m, memory, exec_, update, vector)
         self._errors(
             m,
             (memory.error, memory.error_number),
@@ -145,9 +144,7 @@ class Core(wiring.Component):
             memory.store_values.eq(exec_.stored),
         ]
 
-    def _update(self, m, memory):
-        """UPDATE, its way to memory and its flag."""
-        m.submodules.update = update = Update(config=self.config, parts=self.parts)
+    def _update(self, m, memory, update):
         connect(m, update.request, memory.request_update)
         connect(m, update.write, memory.write_update)
         m.d.comb += [
@@ -158,29 +155,34 @@ class Core(wiring.Component):
         ]
         with m.If(update.overflow):
             m.d.sync += self.overflow.eq(1)
-        return update
 
-    def _ends(self, m, memory, own):
-        """Whether all is done, or nothing can go on; `own`: the engines that are not memory's."""
+    def _ends(self, m, memory, exec_, update, vector):
+        """Whether all is done, or nothing can go on."""
         m.submodules.deadlock = deadlock = Deadlock()
-        exec_ = own["exec"]
-        number = {"exec": exec_.error_number, "update": own["update"].error_number}
-        number["vector"] = own["vector"].number
-        lacks = {"exec": exec_.waits & ~exec_.idle}
+        idle = {
+            Opcode.EXEC: exec_.idle & ~memory.queue_exec.valid,
+            Opcode.UPDATE: update.idle & ~memory.queue_update.valid,
+            Opcode.VECTOR: vector.idle & ~memory.queue_vector.valid,
+        }
+        number = {
+            Opcode.EXEC: exec_.error_number,
+            Opcode.UPDATE: update.error_number,
+            Opcode.VECTOR: vector.number,
+        }
+        lacks = {Opcode.EXEC: exec_.waits & ~exec_.idle}
         for place, engine in enumerate(ENGINES):
             name = engine.name.lower()
-            if name in own:
-                idle = own[name].idle & ~getattr(memory, f"queue_{name}").valid
-            else:
-                idle, number[name] = (getattr(memory, f"{name}_{p}") for p in ("idle", "number"))
+            if engine not in idle:
+                idle[engine] = getattr(memory, f"{name}_idle")
+                number[engine] = getattr(memory, f"{name}_number")
             m.d.comb += [
-                deadlock.idle[place].eq(idle),
-                deadlock.numbers[place].eq(number[name]),
-                deadlock.lacks[place].eq(lacks.get(name, memory.lacks[place])),
+                deadlock.idle[place].eq(idle[engine]),
+                deadlock.numbers[place].eq(number[engine]),
+                deadlock.lacks[place].eq(lacks.get(engine, memory.lacks[place])),
             ]
         m.d.comb += [
             deadlock.following.eq(memory.number),
-            self.done.eq(memory.halted & deadlock.idle.all()),
+            self.done.eq(memory.halted & Cat(idle.values()).all()),
             deadlock.clear.eq(memory.moving | memory.dispatched | self.done | self.stop),
         ]
         return deadlock

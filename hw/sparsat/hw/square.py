@@ -51,8 +51,8 @@ class Square:
         return self.config.line_bytes // (4 * self.config.wuve_lanes)
 
     def turned(self, word: Value) -> Value:
-        """Which word, in the order of memory, comes as number `word` where blocks of `cols` × `cols`
-        are to be turned over: those side by side one after another. And the other way round."""
+        """Which word in the order of memory comes as number `word` where blocks of `cols` × `cols`
+        are turned over, those side by side one after another; and the other way round."""
         block = (self.config.cols * self.row_words).bit_length() - 1
         count = self.parts.bit_length() - 1
         low, down, across = word[:block], word[block : block + count], word[block + count :]

@@ -4,12 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from sparsat.hw.array_op import log_m_of
 from sparsat.hw.burst_words import TAG, answer_layout, line_layout, request_bits, request_layout
 from sparsat.hw.chunks import Chunks, connect_chunks
-from sparsat.hw.config import GROUP_SIZES, SATConfig
+from sparsat.hw.config import SATConfig
 from sparsat.hw.fifo import Queue
-from sparsat.hw.float.delay import delayed
 from sparsat.hw.float.pack import Narrow
 from sparsat.hw.gather import Gather
 from sparsat.hw.instruction import Error, queued_layout
@@ -21,9 +19,10 @@ from sparsat.hw.sore import SORE
 from sparsat.hw.square import SLOTS, Square
 from sparsat.hw.timing import UPDATE_COMPUTED, UPDATE_MASK
 from sparsat.hw.update_copies import PLANES, UpdateCopy
+from sparsat.hw.update_faults import update_fault
 from sparsat.hw.update_loops import COPY_ROWS, CopyRows
-from sparsat.hw.update_mask import UpdateMask
-from sparsat.hw.update_runs import BACKWARD, FIELDS, FORWARD, UpdateRuns
+from sparsat.hw.update_mask import UpdateMask, operands
+from sparsat.hw.update_runs import UpdateRuns
 from sparsat.hw.update_weights import READ, UpdateWeights
 from sparsat.hw.wuve import WUVELane
 
@@ -98,7 +97,7 @@ class Update(wiring.Component):
         m.d.comb += [
             rows.x.eq(chunks.x),
             rows.begin.eq(chunks.begin),
-            chunks.fault.eq(Mux(self._bad_fields(chunks.x), Error.FIELD, Error.NONE)),
+            chunks.fault.eq(update_fault(self.config, chunks.x) * Error.FIELD),
             chunks.hold.eq(self._busy(m, chunks)),
             self.ended.eq(self.written & self.written_tag.end),
             self.tokens.give.eq(Mux(self.ended, self.written_tag.signal, 0)),
@@ -108,20 +107,6 @@ class Update(wiring.Component):
         come, line_of = self._arrivals(m)
         self._compute(m, chunks.x, rows.kept, runs, come, line_of, copy_rows)
         return m
-
-    def _bad_fields(self, x):
-        line_log = (self.config.line_bytes - 1).bit_length()
-        counts = Cat(x[name] == 0 for name in ("taps", "in_blocks", "out_blocks")).any()
-        sizes = [log_m_of(size) for size in GROUP_SIZES if size <= self.config.m_max]
-        pattern = ~Cat(x.log_m == size for size in sizes).any() | (x.n == 0) | (x.n > 2 << x.log_m)
-        sparse = x.n != 2 << x.log_m
-
-        def parts(*names):
-            return Cat(x[name][:line_log] for name in names).any()
-
-        copies = pattern | parts(FORWARD[0], BACKWARD[0])
-        copies |= sparse & parts(FORWARD[1], BACKWARD[1])
-        return counts | parts(*FIELDS) | (x.copies & copies)
 
     def _busy(self, m, chunks):
         busy = Signal()
@@ -225,12 +210,7 @@ class Update(wiring.Component):
 
     def _copies(self, m, x, kept, weights, rows):
         """Both copies of the new weights, rounded to operands."""
-        rounded = []
-        for lane in range(self.config.wuve_lanes):
-            m.submodules[f"narrow_{lane}"] = unit = Narrow(fmt=self.config.fmt)
-            m.d.comb += unit.i.eq(weights.new_weights.word_select(lane, 32))
-            rounded.append(unit.o)
-        valid = delayed(m, weights.o_valid & x.copies, Narrow.latency, reset=True)
+        valid, word = operands(m, self.config, weights.o_valid & x.copies, weights.new_weights)
         copies = {}
         for side in SIDES:
             copy = UpdateCopy(config=self.config, turned=side == "turned")
@@ -239,7 +219,7 @@ class Update(wiring.Component):
                 copy.x.eq(x),
                 copy.kept.eq(kept),
                 copy.valid.eq(valid),
-                copy.word.eq(Cat(rounded)),
+                copy.word.eq(word),
             ]
             connect(m, rows[side], copy.row)
         return copies

@@ -7,10 +7,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sparsat.hw.arrange import INDEX
 from sparsat.hw.config import SATConfig
-from sparsat.hw.float.delay import delayed
 from sparsat.hw.gather import Gather, gathered_layout
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.later import later
 from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.sore import SORE
 from sparsat.hw.square import SLOTS, Square, Steps
@@ -95,7 +95,7 @@ class UpdateCopy(wiring.Component):
             steps.room.eq(1),
             read.en.eq(1),
             read.addr.eq(Cat(square.turned(steps.word), steps.slot[0])),
-            turn.valid.eq(delayed(m, steps.valid, 1, reset=True)),
+            turn.valid.eq(later(m, steps.valid)),
             turn.word.eq(read.data),
         ]
         with m.If(self.valid):
@@ -128,9 +128,10 @@ class UpdateCopy(wiring.Component):
         depth = SLOTS * square.parts * run_lines
         gather = Gather(config=self.config, bits=len(words), depth=depth)
         m.submodules[plane] = gather
+        sparse = self.x.n != 2 << self.x.log_m
         first = self.row.payload[: (rows - 1).bit_length()]
         m.d.comb += [
-            gather.valid.eq(valid & (self.x.n != 2 << self.x.log_m) if index else valid),
+            gather.valid.eq(valid & sparse if index else valid),
             gather.word.eq(words),
             gather.start.eq(first << (square.row_words - 1).bit_length()),
             gather.run_ends.eq(run_ends),

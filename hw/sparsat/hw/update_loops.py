@@ -66,8 +66,8 @@ class CopyRows(wiring.Component):
     """Where the copies of each square begin.
 
     The copy with groups along memory's columns ("natural") has a block of `pitch.natural` rows for
-    every `cols` columns: in it come the taps, in these the blocks of rows. The other one is the same
-    with rows and columns exchanged.
+    every `cols` columns: in it come the taps, in these the blocks of rows. The other one is the
+    same with rows and columns exchanged.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class CopyRows(wiring.Component):
         return m
 
     def _pitch(self, m, name, blocks):
-        """Kept rows of a block, and then as many as it takes for the next one to begin at a line."""
+        """Kept rows of a block, and as many more as let the next one begin at a line."""
         x, pitch = self.x, self.pitch[name]
         in_blocks, rows = Signal(40, name=f"{name}_blocks"), Signal(ROW, name=f"{name}_rows")
         m.d.sync += [in_blocks.eq(x.taps * blocks), rows.eq(in_blocks * self.kept)]
@@ -140,7 +140,7 @@ class CopyRows(wiring.Component):
             m.d.comb += self.beyond.eq(1)
 
     def _natural(self, m, loops, tap_rows):
-        """A block of columns further; back, and a tap further; back, and a block of rows further."""
+        """A block of columns further; back and a tap further; back and a block of rows further."""
         row = self.o.payload.natural
         tap, block = Signal.like(row), Signal.like(row)
         with m.If(loops.begin):
@@ -153,7 +153,7 @@ class CopyRows(wiring.Component):
                 m.d.sync += [each.eq(block + self.kept) for each in (row, tap, block)]
 
     def _turned(self, m, loops):
-        """Taps and blocks of columns follow each other; a block of rows further is one of columns."""
+        """Taps and blocks of columns follow each other; a block of rows further, one of columns."""
         row, block = self.o.payload.turned, Signal(ROW)
         beyond = block + self._part_rows("turned")
         with m.If(loops.begin):

@@ -6,10 +6,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.float.delay import delayed
 from sparsat.hw.float.pack import Narrow
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.later import later
 from sparsat.hw.sore import SORE
 from sparsat.hw.square import SLOTS, Square, Steps
 from sparsat.hw.turn import Turn
@@ -35,8 +35,8 @@ class UpdateMask(wiring.Component):
     ready : Out(1)
         A square can be read.
     word : In, last : In(1), dropped : Out(wuve_lanes)
-        A word of the next square that was pruned is updated, the last one or not. In the next cycle:
-        who is dropped.
+        A word of the next square that was pruned is updated, the last one or not; in the next
+        cycle: who is dropped.
     """
 
     def __init__(self, *, config: SATConfig):
@@ -56,7 +56,7 @@ class UpdateMask(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        valid, word = self._operands(m, self._words(m))
+        valid, word = operands(m, self.config, *self._words(m))
         m.submodules.turn = turn = Turn(config=self.config, bits=self.config.fmt.width)
         m.submodules.sore = sore = SORE(config=lanes_like_wuve(self.config), marks=True)
         m.submodules.back = back = Turn(config=self.config, bits=1)
@@ -97,18 +97,8 @@ class UpdateMask(wiring.Component):
         with m.If(self.line_valid):
             m.d.sync += write.addr.eq(write.addr + 1)
         m.d.sync += part.eq(place)
-        return delayed(m, steps.valid, 1, reset=True), read.data.word_select(
-            part, 32 * self.config.wuve_lanes
-        )
-
-    def _operands(self, m, words):
-        valid, word = words
-        rounded = []
-        for lane in range(self.config.wuve_lanes):
-            m.submodules[f"narrow_{lane}"] = unit = Narrow(fmt=self.config.fmt)
-            m.d.comb += unit.i.eq(word.word_select(lane, 32))
-            rounded.append(unit.o)
-        return delayed(m, valid, Narrow.latency, reset=True), Cat(rounded)
+        words = read.data.word_select(part, 32 * self.config.wuve_lanes)
+        return later(m, steps.valid), words
 
     def _keep(self, m, valid, dropped):
         """Put marks where the words lie in memory."""
@@ -140,3 +130,13 @@ class UpdateMask(wiring.Component):
 def lanes_like_wuve(config: SATConfig) -> SATConfig:
     """For a SORE that keeps pace with WUVE."""
     return config.with_(sore_lanes=config.wuve_lanes)
+
+
+def operands(m: Module, config: SATConfig, valid, words):
+    """A word of weights rounded to operands, and whether there is one, `Narrow.latency` later."""
+    rounded = []
+    for lane in range(config.wuve_lanes):
+        m.submodules[f"narrow_{lane}"] = unit = Narrow(fmt=config.fmt)
+        m.d.comb += unit.i.eq(words.word_select(lane, 32))
+        rounded.append(unit.o)
+    return later(m, valid, Narrow.latency), Cat(rounded)

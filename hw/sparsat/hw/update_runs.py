@@ -113,7 +113,7 @@ class UpdateRuns(wiring.Component):
         return m
 
     def _sequence(self, m, advance, valid, run):
-        """The run that is next; the sequence goes on with `advance`. Whether it is a kind's last."""
+        """The run that is next, and the one after with `advance`; whether it is its kind's last."""
         x, started = self.x, Signal()
         m.submodules.loops = loops = SquareLoops()
         kind, following = Signal(Run), Signal(Run)
@@ -198,7 +198,7 @@ class UpdateRuns(wiring.Component):
         return base, offset
 
     def _cut(self, m, advance, following, run, unit):
-        """The bursts of the run that is under way; then the `following` one comes, if there is one."""
+        """The bursts of the run that is under way; then `run` comes, if there is a `following` one."""
         valid, current = Signal(), Signal(self._run)
         line = Signal(UNIT - self._line_log)
         left, border = Signal(self._run.members["units"]), Signal(range(BURST + 1))

@@ -6,9 +6,9 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.float.delay import delayed
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.later import later
 from sparsat.hw.parts import Parts
 from sparsat.hw.square import SLOTS, Square, Steps
 from sparsat.hw.wuve import FACTORS, WUVELane
@@ -83,8 +83,8 @@ class UpdateWeights(wiring.Component):
         old = [self._words(m, number, steps) for number in range(len(READ))]
         overflows = self._lanes(m, *old)
         m.d.comb += [
-            self.o_valid.eq(delayed(m, steps.valid, self.latency, reset=True)),
-            self.o_last.eq(delayed(m, steps.last, self.latency, reset=True)),
+            self.o_valid.eq(later(m, steps.valid, self.latency)),
+            self.o_last.eq(later(m, steps.last, self.latency)),
             self.overflow.eq(self.o_valid & Cat(overflows).any()),
         ]
         return m

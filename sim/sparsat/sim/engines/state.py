@@ -63,7 +63,7 @@ STORING = record(
 """Place in the loops and in the run (bytes); `count` bursts staged, `burst` in all: each with its
 lines, when it was read, its instruction, whether it is that one's last, and when it had drained."""
 UPDATING = record("square run last", passed=UPDATE_SQUARES, x=UPDATE_TABLE)
-"""The step's `square` and `run`; when the last squares passed the first stage, the `last` of all."""
+"""The step's `square` and `run`; when the last squares have passed, the `last` one of all."""
 STREAMING = record("host_cycles read_line read_left write_line write_left", x=VECTOR_TABLE)
 """`host_cycles` is what the host takes for each VECTOR; NEVER: its lines pass by instead."""
 SPENT = record("busy a b c instruction fill")
