@@ -1,6 +1,6 @@
 """The accelerator without its registers: everything that runs a program."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -13,6 +13,7 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.deadlock import Deadlock
 from sparsat.hw.exec import ExecEngine
 from sparsat.hw.instruction import Error
+from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.load_b import PLANES
 from sparsat.hw.memory_side import MemorySide
 from sparsat.hw.parts import Makers, Parts

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction, Update
+from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
 from sparsat.hw.timing import BURST
 from sparsat.hw.tools.sat_model import SOONEST, TIMES, Memory, SatModel, SatRun, sat_model
 from sparsat.sim.functional import Flags
@@ -76,11 +76,10 @@ class Bench:
     def run(self, config: SATConfig, program: list[Instruction], memory: np.ndarray) -> Flags:
         """As `functional.run`, by the hardware: `memory` then holds what that has left there.
 
-        In every other program a host brings the operands and takes the results, unless an UPDATE is
-        among them, for which no VECTOR can wait.
+        In every other program a host brings the operands and takes the results.
         """
         number, before = self.count.programs, len(self.count.differences)
-        hosted = number % 2 == 1 and not any(isinstance(each, Update) for each in program)
+        hosted = number % 2 == 1
         case = _Case(program, memory.copy(), self.latencies[number // 2 % len(self.latencies)])
         if hosted:
             case = _Case(
@@ -106,7 +105,7 @@ class Bench:
             with suppress(RuntimeError):
                 case.on_hardware(sat_model(config, trace=True), limit, self.waveform)
             self.recorded = True
-        memory[:] = results(case.program, got) if number % 2 else got
+        memory[:] = results(case.program, got) if hosted else got
         self.count.programs += 1
         self.count.instructions += len(case.program)
         self.count.cycles += timing.cycles
