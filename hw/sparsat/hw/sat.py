@@ -164,7 +164,7 @@ class SAT(wiring.Component):
 
     def _status(self, m, core, control, registers):
         """What the machine says to the host."""
-        waited, gap = Signal(), Signal(8 - len(control.state))
+        gap = Signal(8 - len(control.state))
         m.d.comb += [
             control.done.eq(core.done),
             control.drained.eq(core.drained),
@@ -176,9 +176,8 @@ class SAT(wiring.Component):
             registers.error_instruction.eq(control.error_number),
             registers.vector_op.eq(core.op),
             registers.end.eq(control.ended),
-            registers.vector.eq(core.waiting & ~waited),
+            registers.vector.eq(core.vector_started),
         ]
-        m.d.sync += waited.eq(core.waiting)
         # The first cycle is number 0.
         counts, later = Signal(), Signal()
         m.d.comb += counts.eq(control.running & ~core.done)
