@@ -33,7 +33,8 @@ def sizes_of(config: SATConfig, op: Update) -> dict[str, int]:
 
 def awkward(rng: np.random.Generator, count: int, finite: bool) -> np.ndarray:
     """FP32 of all sizes, with zeros, subnormals and equal ones among them; float32 [count]."""
-    sizes = 2.0 ** rng.integers(*rng.choice([(-3, 2), (-30, 20), (-140, 128)]), count)
+    low, high = rng.choice([(-3, 2), (-30, 20), (-140, 128)])
+    sizes = 2.0 ** rng.integers(low, high, count)
     with np.errstate(over="ignore", under="ignore"):
         values = (rng.standard_normal(count) * sizes).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,5 +1,7 @@
 """The accelerator without its registers: everything that runs a program."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -90,7 +92,7 @@ class Core(wiring.Component):
         m.submodules.exec = exec_ = ExecEngine(config=self.config, parts=self.parts)
         m.submodules.vector = vector = VectorEngine()
         m.submodules.update = update = Update(config=self.config, parts=self.parts)
-        outside = {"exec": exec_, "update": update, "vector": vector}
+        outside: dict[str, Any] = {"exec": exec_, "update": update, "vector": vector}
         for name, engine in outside.items():
             connect(m, getattr(memory, f"queue_{name}"), engine.i)
             connect(m, engine.tokens, getattr(memory, f"tokens_{name}"))

@@ -198,7 +198,7 @@ class UpdateRuns(wiring.Component):
         return base, offset
 
     def _cut(self, m, advance, following, run, unit):
-        """The bursts of the run that is under way; then `run` comes, if there is a `following` one."""
+        """The bursts of the run that is under way; then `run` comes if `following`."""
         valid, current = Signal(), Signal(self._run)
         line = Signal(UNIT - self._line_log)
         left, border = Signal(self._run.members["units"]), Signal(range(BURST + 1))
