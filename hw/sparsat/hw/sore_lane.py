@@ -94,13 +94,12 @@ class SORELane(wiring.Component):
         self._judge(m)
         members = self._remember(m)
         left = [Signal(len(mask), name=f"left_{n}") for n, mask in enumerate(members)]
-        rest = Signal.like(left[-1])
         if self._marks:
-            m.d.comb += rest.eq(left[-1] >> 1)
+            rest = left[-1] >> 1
             with m.If(self.ctl.send.valid):
                 m.d.sync += self.kept.eq(left[-1][0])
         else:
-            m.d.comb += rest.eq(left[-1] & (left[-1] - 1))
+            rest = left[-1] & (left[-1] - 1)
             self._send(m, left[-1])
         with m.If(self.ctl.send.valid):
             m.d.sync += [to.eq(of) for to, of in zip(left, [rest, *left[:-1]], strict=True)]
