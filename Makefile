@@ -32,6 +32,8 @@ venv: .venv/installed
 	@echo 'Installing into .venv; the first time takes a few minutes.'
 	@$(PYTHON) -m venv .venv
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[train,verify,dev]' -c constraints.txt
+	@# Networks for tests; those that they use need no more than torch and numpy.
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps pytorchcv -c constraints.txt
 	@touch $@
 
 demo: venv build

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from math import inf
 
 from sparsat.dataflow import pair_fit, reduce_fit, spread_fit
 from sparsat.dataflow.halves import Halves
@@ -16,8 +17,6 @@ from sparsat.hw.array_op import Order
 from sparsat.hw.config import SATConfig
 
 Plan = SpreadPlan | ReducePlan | PairPlan | Repeated
-LATENCY = 60
-"""A guess at the memory's latency in cycles."""
 
 
 def plans(
@@ -43,10 +42,21 @@ def plans(
         yield from spread_fit.candidates(halves, phases, mapping, prune)
 
 
-def estimate(plan: Plan) -> int:
-    """Cycles if the array hides all moving but the first chunk's loads and the last's stores."""
-    lines, first, last = plan.lines()
-    return max(plan.array_cycles(), lines) + first + last + 2 * LATENCY
+def _shortest(candidates: Iterator[Plan]) -> Plan | None:
+    """The plan of the least estimate, the first of equals.
+
+    The estimate: cycles if the array hides all moving but the first chunk's loads and the last's
+    stores. Lines are counted only where the array alone would not be too long already.
+    """
+    best, least = None, inf
+    for plan in candidates:
+        array = plan.array_cycles()
+        if array < least:
+            lines, first, last = plan.lines()
+            cycles = max(array, lines) + first + last
+            if cycles < least:
+                best, least = plan, cycles
+    return best
 
 
 @cache
@@ -58,7 +68,7 @@ def choose(
     prune: bool,
 ) -> Plan:
     """The plan of the least estimate, the first of equals. ValueError if none fits the machine."""
-    best = min(plans(config, policy, nests, pattern, prune), key=estimate, default=None)
+    best = _shortest(plans(config, policy, nests, pattern, prune))
     first = nests[0]
     if best is None and isinstance(first, Spread) and first.products > 1:
         groups = [
