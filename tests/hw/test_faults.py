@@ -232,7 +232,7 @@ def test_bytes_of_a_register_are_written_alone(bed):
 
 
 def test_vectors_may_follow_each_other_without_a_pause(bed):
-    program = [Vector(op=op) for op in range(12)] + [Halt()]
+    program: list[Instruction] = [*(Vector(op=op) for op in range(12)), Halt()]
     found = bed.card.run(program, at=bed.at, on_vector=lambda op, memory: None, host_cycles=60)
     expected = run_cycles(TINY, program, host_cycles=60)
     for column in ("entered", "start", "end"):
