@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from sparsat.hw import sore
 from sparsat.hw.array_op import log_m_of
 from sparsat.hw.burst_words import TAG, answer_layout, line_layout, request_bits, request_layout
 from sparsat.hw.chunks import Chunks, connect_chunks
@@ -22,7 +23,7 @@ from sparsat.hw.square import SLOTS, Square
 from sparsat.hw.timing import UPDATE_COMPUTED, UPDATE_MASK
 from sparsat.hw.update_copies import PLANES, UpdateCopy
 from sparsat.hw.update_loops import COPY_ROWS, CopyRows
-from sparsat.hw.update_mask import UpdateMask
+from sparsat.hw.update_mask import UpdateMask, lanes_like_wuve
 from sparsat.hw.update_runs import BACKWARD, FIELDS, FORWARD, UpdateRuns
 from sparsat.hw.update_weights import READ, UpdateWeights
 from sparsat.hw.wuve import WUVELane
@@ -33,7 +34,10 @@ SIDES = ("natural", "turned")
 
 def part_makers(config: SATConfig) -> Makers:
     """What is repeated, by Verilog module name."""
-    return {"wuve_lane": WUVELane}
+    lanes = lanes_like_wuve(config)
+    makers: dict = {"wuve_lane": WUVELane}
+    makers |= sore.part_makers(lanes) | sore.part_makers(lanes, marks=True)
+    return makers
 
 
 assert Narrow.latency + SORE.latency + 1 == UPDATE_MASK
@@ -179,7 +183,7 @@ class Update(wiring.Component):
 
     def _compute(self, m, x, kept, runs, come, line_of, copy_rows):
         config = self.config
-        m.submodules.mask = mask = UpdateMask(config=config)
+        m.submodules.mask = mask = UpdateMask(config=config, parts=self.parts)
         m.submodules.weights = weights = UpdateWeights(config=config, parts=self.parts)
         pruned = x.copies & (x.n != 2 << x.log_m)
         m.d.comb += [
@@ -233,7 +237,7 @@ class Update(wiring.Component):
         valid = delayed(m, weights.o_valid & x.copies, Narrow.latency, reset=True)
         copies = {}
         for side in SIDES:
-            copy = UpdateCopy(config=self.config, turned=side == "turned")
+            copy = UpdateCopy(config=self.config, turned=side == "turned", parts=self.parts)
             m.submodules[f"copy_{side}"] = copies[side] = copy
             m.d.comb += [
                 copy.x.eq(x),
