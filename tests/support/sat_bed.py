@@ -15,7 +15,7 @@ from sparsat.hw.tools.sat_model import Card, Memory, SatRun, sat_model
 from sparsat.sim import functional
 from sparsat.sim.machine import run as run_cycles
 from sparsat.sim.values import check_step
-from sparsat.sim.verify.compare import with_room
+from sparsat.hw.image import with_room
 from sparsat.sim.verify.layers import step_of
 
 TINY = preset("tiny")

@@ -35,9 +35,8 @@ SIDES = ("natural", "turned")
 def part_makers(config: SATConfig) -> Makers:
     """What is repeated, by Verilog module name."""
     lanes = lanes_like_wuve(config)
-    makers: dict = {"wuve_lane": WUVELane}
-    makers |= sore.part_makers(lanes) | sore.part_makers(lanes, marks=True)
-    return makers
+    kept, marked = sore.part_makers(lanes), sore.part_makers(lanes, marks=True)
+    return {"wuve_lane": WUVELane, **kept, **marked}
 
 
 assert Narrow.latency + SORE.latency + 1 == UPDATE_MASK

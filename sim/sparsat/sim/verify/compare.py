@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction, Update
-from sparsat.hw.timing import BURST
+from sparsat.hw.image import with_room
+from sparsat.hw.isa.instructions import Instruction, Update
 from sparsat.hw.tools.sat_model import SOONEST, TIMES, Memory, SatModel, SatRun, sat_model
 from sparsat.sim.functional import Flags
 from sparsat.sim.functional import run as run_values
@@ -172,15 +172,3 @@ class _Case:
             trace=trace,
         )
         return found, own
-
-
-def with_room(
-    config: SATConfig, memory: np.ndarray, program: Sequence[Instruction]
-) -> tuple[np.ndarray, int]:
-    """Memory with room for the program behind it, and the line at which that begins."""
-    line = config.line_bytes
-    base = -(-len(memory) // (BURST * line)) * BURST
-    lines = base + -(-len(program) * INSTRUCTION_BYTES // (BURST * line)) * BURST
-    image = np.zeros(lines * line, np.uint8)
-    image[: len(memory)] = memory
-    return image, base
