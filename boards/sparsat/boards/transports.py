@@ -78,7 +78,7 @@ class XDMA:
 
 
 class XRT:
-    """XRT's `pyxrt`: a kernel of the Vitis flow. RuntimeError where that, or its `ip`, is missing."""
+    """XRT's `pyxrt`: a kernel of the Vitis flow. RuntimeError where that or its `ip` is missing."""
 
     def __init__(self, xclbin: str, index: int = 0) -> None:
         try:
@@ -124,7 +124,7 @@ class XRT:
 
 
 class Simulated:
-    """The accelerator in Verilator; its memory has `size` bytes, from `BASE` on behind each port."""
+    """The accelerator in Verilator: `size` bytes of memory, from `BASE` on behind each port."""
 
     BASE = 1 << 32
     CYCLES = 10_000
