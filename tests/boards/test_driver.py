@@ -32,10 +32,7 @@ def test_a_layer_leaves_the_right_bytes_and_cycles(accelerator):
     found = accelerator.run(program, memory)
     assert memory.tobytes() == after
     assert (found.cycles, found.overflow) == (cycles, False)
-    assert found.stalls == {
-        n[6:]: accelerator.read(n) for n in accelerator.registers if "STALL" in n
-    }
-    assert any(found.stalls.values())
+    assert found.stalls["EXEC"] == accelerator.read("STALL_EXEC") > 0
 
 
 class OnCard:
@@ -145,13 +142,16 @@ def test_xdma_reaches_every_channel_and_writes_only_what_changed(files):
     assert int.from_bytes(user[0x28:0x2C], "little") == 3
 
 
+class Silent(XDMA):
+    """No interrupt comes."""
+
+    def read_register(self, offset):
+        waits = offset == register_map(CARD)["INTERRUPT_PENDING"].offset
+        return 0 if waits else super().read_register(offset)
+
+
 def test_a_timeout_says_in_which_state(files):
-    transport = Script(folder=files)
-    transport.acknowledged = -1
-    transport.read_register = lambda offset: (
-        0 if transport.started and offset == 0x24 else XDMA.read_register(transport, offset)
-    )
-    accelerator = Accelerator(CARD, transport)
+    accelerator = Accelerator(CARD, Silent(folder=files))
     with pytest.raises(TimeoutError, match="is DONE after -1 s: it was reset"):
         accelerator.run([Halt()], np.zeros(BLOCK, np.uint8), timeout=-1)
     assert accelerator.read("CONTROL") == Control.RESET
