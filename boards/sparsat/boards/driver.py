@@ -28,6 +28,9 @@ from sparsat.hw.register_map import (
 
 OnVector = Callable[[int, np.ndarray], None]
 """What the host does for a VECTOR: its `op`, and memory to change in place."""
+BUSY = (State.RUNNING, State.WAITING, State.RESETTING)
+"""States in which a start would be refused."""
+RESET_PAUSES = 1000
 ALL = Interrupt.END | Interrupt.VECTOR
 
 
@@ -76,6 +79,18 @@ class Accelerator:
         for offset, low in self.registers[name].words():
             self.transport.write_register(offset, value >> low & 0xFFFFFFFF)
 
+    def state(self) -> State:
+        return State(self.read("STATUS") & 7)
+
+    def reset(self) -> None:
+        """Stop what runs, whoever started it. RuntimeError where memory does not answer."""
+        self.write("CONTROL", Control.RESET)
+        for _ in range(RESET_PAUSES):
+            if self.state() not in BUSY:
+                return
+            self.transport.pause()
+        raise RuntimeError(f"the accelerator is {self.state().name} long after a reset")
+
     def run(
         self,
         program: Sequence[Instruction],
@@ -83,7 +98,7 @@ class Accelerator:
         on_vector: OnVector | None = None,
         timeout: float = 60.0,
     ) -> Run:
-        """Run a program on `memory`, uint8 [bytes], which then holds what it left there.
+        """Reset, then run a program on `memory`, uint8 [bytes], which holds afterwards what it left.
 
         For a VECTOR `on_vector` sees all of memory; the lines that it changed are written back, no
         others: engines go on meanwhile.
@@ -99,16 +114,16 @@ class Accelerator:
         own = image[: len(memory)]
         while not self._ended(timeout):
             self._vector(image, own, on_vector)
-        status = self.read("STATUS")
-        if status & 7 == State.ERROR:
+        if self.state() is State.ERROR:
             self._fail(program)
         memory[:] = self._read_memory(len(image))[: len(memory)]
         stalls = {name[6:]: self.read(name) for name in self.registers if name[:6] == "STALL_"}
-        return Run(self.read("CYCLES"), stalls, bool(status & Status.OVERFLOW))
+        return Run(self.read("CYCLES"), stalls, bool(self.read("STATUS") & Status.OVERFLOW))
 
     def _start(self, image: np.ndarray, program: int, instructions: int) -> None:
         channels = self.config.channels
         bases = self.transport.bases(channels, len(image) // channels)
+        self.reset()
         self._write_memory(image, 0)
         for port, base in enumerate(bases):
             self.write(f"MEMORY_BASE_{port}", base)
@@ -124,8 +139,8 @@ class Accelerator:
         last = self.transport.now() + timeout
         while not (pending := self.read("INTERRUPT_PENDING") & ALL):
             if self.transport.now() > last:
-                state = State(self.read("STATUS") & 7).name
-                self.write("CONTROL", Control.RESET)
+                state = self.state().name
+                self.reset()
                 raise TimeoutError(f"the accelerator is {state} after {timeout:g} s: it was reset")
             self.transport.pause()
         self.write("INTERRUPT_PENDING", pending)
