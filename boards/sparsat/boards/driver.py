@@ -98,7 +98,7 @@ class Accelerator:
         on_vector: OnVector | None = None,
         timeout: float = 60.0,
     ) -> Run:
-        """Reset, then run a program on `memory`, uint8 [bytes], which holds afterwards what it left.
+        """Reset, then run a program on `memory`, uint8 [bytes]; afterwards that holds the results.
 
         For a VECTOR `on_vector` sees all of memory; the lines that it changed are written back, no
         others: engines go on meanwhile.
