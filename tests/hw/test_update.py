@@ -8,13 +8,13 @@ import pytest
 
 from blocks import simulate
 from sparsat.hw.config import SATConfig, preset
+from sparsat.hw.image import with_room
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Halt, Instruction, Update
 from sparsat.hw.tools.sat_model import Memory, SatRun, sat_model
 from sparsat.hw.update_runs import UpdateRuns
 from sparsat.sim.functional import run
 from sparsat.sim.verify.campaign import new_bench
-from sparsat.sim.verify.compare import with_room
 from update_cases import random_update, random_updates
 
 TINY = preset("tiny")

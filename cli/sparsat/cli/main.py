@@ -2,7 +2,7 @@
 
 import typer
 
-from sparsat.cli import compare, gemm, generate, simulate, train, train_on_machine, verify
+from sparsat.cli import card, compare, gemm, generate, simulate, train, train_on_machine, verify
 
 app = typer.Typer(
     name="sparsat",
@@ -26,6 +26,7 @@ for module, function in (
     (simulate, simulate.simulate),
     (compare, compare.compare),
     (verify, verify.verify),
+    (card, card.card),
 ):
     name = function.__name__.replace("_", "-")
     app.command(name, help=_flow(module.HELP), epilog=module.EXAMPLES)(function)

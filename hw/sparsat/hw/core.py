@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sparsat.hw import exec as exec_engine
+from sparsat.hw import sore
 from sparsat.hw import update as update_engine
 from sparsat.hw.axi import axi_signature, line_bits
 from sparsat.hw.burst_words import NUMBER_BITS, Requester
@@ -26,7 +27,10 @@ from sparsat.hw.vector import FIELDS, VectorEngine
 
 def part_makers(config: SATConfig) -> Makers:
     """What is repeated, by Verilog module name."""
-    return {**exec_engine.part_makers(config), **update_engine.part_makers(config)}
+    makers: dict = {}
+    for each in (sore, exec_engine, update_engine):
+        makers |= each.part_makers(config)
+    return makers
 
 
 class Core(wiring.Component):
@@ -88,7 +92,7 @@ class Core(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = MemorySide(config=self.config)
+        m.submodules.memory = memory = MemorySide(config=self.config, parts=self.parts)
         m.submodules.exec = exec_ = ExecEngine(config=self.config, parts=self.parts)
         m.submodules.vector = vector = VectorEngine()
         m.submodules.update = update = Update(config=self.config, parts=self.parts)

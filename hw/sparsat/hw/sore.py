@@ -6,8 +6,19 @@ from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.sore_lane import SORELane, columns_per_lane, lane_control
 from sparsat.hw.timing import SORE_LATENCY
+
+
+def lane_kind(config: SATConfig, *, marks: bool) -> str:
+    """Name of the lanes' module: they differ in nothing else."""
+    return f"sore_{'marks' if marks else 'lane'}_{columns_per_lane(config)}"
+
+
+def part_makers(config: SATConfig, *, marks: bool = False) -> Makers:
+    """What is repeated, by Verilog module name."""
+    return {lane_kind(config, marks=marks): lambda: SORELane(config=config, marks=marks)}
 
 
 def dense_word(config: SATConfig) -> StructLayout:
@@ -42,6 +53,8 @@ class SORE(wiring.Component):
     config : SATConfig
     marks : bool
         All M rows of a group leave, and of each value only whether it is kept.
+    parts : Parts
+        With `part_makers`; without, all lanes are Amaranth components.
 
     Members
     -------
@@ -56,8 +69,9 @@ class SORE(wiring.Component):
 
     latency = SORE_LATENCY
 
-    def __init__(self, *, config: SATConfig, marks: bool = False):
+    def __init__(self, *, config: SATConfig, marks: bool = False, parts: Parts | None = None):
         self.config, self._marks = config, marks
+        self._parts = parts or Parts(part_makers(config, marks=marks), once=False)
         self._columns = columns_per_lane(config)
         out = mark_word(config) if marks else kept_word(config)
         super().__init__(
@@ -71,9 +85,9 @@ class SORE(wiring.Component):
         m = Module()
         i, o = self.i.payload, self.o.payload
         self._ctl = Signal(lane_control(self.config))
+        kind = lane_kind(self.config, marks=self._marks)
         for n in range(self.config.sore_lanes):
-            lane = SORELane(config=self.config, marks=self._marks)
-            m.submodules[f"lane_{n}"] = lane
+            lane = self._parts.place(m, kind, f"lane_{n}")
             m.d.comb += [lane.ctl.eq(self._ctl), lane.i.eq(i["values"].word_select(n, len(lane.i)))]
             outs = {"kept": "kept"} if self._marks else {"values": "value", "indices": "index"}
             for name, own in outs.items():

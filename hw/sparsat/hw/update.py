@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from sparsat.hw import sore
 from sparsat.hw.burst_words import TAG, answer_layout, line_layout, request_bits, request_layout
 from sparsat.hw.chunks import Chunks, connect_chunks
 from sparsat.hw.config import SATConfig
@@ -21,7 +22,7 @@ from sparsat.hw.timing import UPDATE_COMPUTED, UPDATE_MASK
 from sparsat.hw.update_copies import PLANES, UpdateCopy
 from sparsat.hw.update_faults import update_fault
 from sparsat.hw.update_loops import COPY_ROWS, CopyRows
-from sparsat.hw.update_mask import UpdateMask, operands
+from sparsat.hw.update_mask import UpdateMask, lanes_like_wuve, operands
 from sparsat.hw.update_runs import UpdateRuns
 from sparsat.hw.update_weights import READ, UpdateWeights
 from sparsat.hw.wuve import WUVELane
@@ -32,7 +33,9 @@ SIDES = ("natural", "turned")
 
 def part_makers(config: SATConfig) -> Makers:
     """What is repeated, by Verilog module name."""
-    return {"wuve_lane": WUVELane}
+    lanes = lanes_like_wuve(config)
+    kept, marked = sore.part_makers(lanes), sore.part_makers(lanes, marks=True)
+    return {"wuve_lane": WUVELane, **kept, **marked}
 
 
 assert Narrow.latency + SORE.latency + 1 == UPDATE_MASK
@@ -164,7 +167,7 @@ class Update(wiring.Component):
 
     def _compute(self, m, x, kept, runs, come, line_of, copy_rows):
         config = self.config
-        m.submodules.mask = mask = UpdateMask(config=config)
+        m.submodules.mask = mask = UpdateMask(config=config, parts=self.parts)
         m.submodules.weights = weights = UpdateWeights(config=config, parts=self.parts)
         pruned = x.copies & (x.n != 2 << x.log_m)
         m.d.comb += [
@@ -213,7 +216,7 @@ class Update(wiring.Component):
         valid, word = operands(m, self.config, weights.o_valid & x.copies, weights.new_weights)
         copies = {}
         for side in SIDES:
-            copy = UpdateCopy(config=self.config, turned=side == "turned")
+            copy = UpdateCopy(config=self.config, turned=side == "turned", parts=self.parts)
             m.submodules[f"copy_{side}"] = copies[side] = copy
             m.d.comb += [
                 copy.x.eq(x),

@@ -12,6 +12,7 @@ from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.later import later
 from sparsat.hw.load_walk import rows_of_line
+from sparsat.hw.parts import Parts
 from sparsat.hw.sore import SORE
 from sparsat.hw.square import SLOTS, Square, Steps
 from sparsat.hw.turn import Turn
@@ -28,6 +29,8 @@ class UpdateCopy(wiring.Component):
     Parameters
     ----------
     config : SATConfig
+    parts : Parts
+        With `sore.part_makers`.
     turned : bool
 
     Members
@@ -43,8 +46,9 @@ class UpdateCopy(wiring.Component):
     values, indices : Out(stream of gathered_layout)
     """
 
-    def __init__(self, *, config: SATConfig, turned: bool):
+    def __init__(self, *, config: SATConfig, turned: bool, parts: Parts):
         self.config, self.turned, self.square = config, turned, Square(config)
+        self.parts = parts
         lines = stream.Signature(gathered_layout(config))
         rows = rows_of_line(config, index=True)
         super().__init__(
@@ -61,7 +65,7 @@ class UpdateCopy(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.sore = sore = SORE(config=lanes_like_wuve(self.config))
+        m.submodules.sore = sore = SORE(config=lanes_like_wuve(self.config), parts=self.parts)
         valid, word = self._turned(m) if self.turned else (self.valid, self.word)
         m.d.comb += [
             sore.i.valid.eq(valid),

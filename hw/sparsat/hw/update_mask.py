@@ -10,6 +10,7 @@ from sparsat.hw.float.pack import Narrow
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.later import later
+from sparsat.hw.parts import Parts
 from sparsat.hw.sore import SORE
 from sparsat.hw.square import SLOTS, Square, Steps
 from sparsat.hw.turn import Turn
@@ -24,6 +25,8 @@ class UpdateMask(wiring.Component):
     Parameters
     ----------
     config : SATConfig
+    parts : Parts
+        With `sore.part_makers`.
 
     Members
     -------
@@ -39,8 +42,8 @@ class UpdateMask(wiring.Component):
         cycle: who is dropped.
     """
 
-    def __init__(self, *, config: SATConfig):
-        self.config, self.square = config, Square(config)
+    def __init__(self, *, config: SATConfig, parts: Parts):
+        self.config, self.parts, self.square = config, parts, Square(config)
         super().__init__(
             {
                 "x": In(fields_layout(Opcode.UPDATE)),
@@ -58,7 +61,8 @@ class UpdateMask(wiring.Component):
         m = Module()
         valid, word = operands(m, self.config, *self._words(m))
         m.submodules.turn = turn = Turn(config=self.config, bits=self.config.fmt.width)
-        m.submodules.sore = sore = SORE(config=lanes_like_wuve(self.config), marks=True)
+        lanes = lanes_like_wuve(self.config)
+        m.submodules.sore = sore = SORE(config=lanes, marks=True, parts=self.parts)
         m.submodules.back = back = Turn(config=self.config, bits=1)
         turned = self.x.transposed
         marks = sore.o.payload["kept"]

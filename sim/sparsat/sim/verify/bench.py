@@ -13,9 +13,9 @@ import numpy as np
 from sparsat.dataflow.ir import Conv
 from sparsat.dataflow.schedule import SCHEDULES, schedule_step
 from sparsat.hw.config import preset
+from sparsat.hw.image import with_room
 from sparsat.hw.tools.sat_model import SatModel
 from sparsat.sim.machine import run as run_cycles
-from sparsat.sim.verify.compare import with_room
 from sparsat.sim.verify.layers import step_of
 
 LAYER = Conv(4, 14, 14, 64, 14, 14, 64, 3, 3, (1, 1), (1, 1))

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
-from sparsat.hw.timing import BURST
+from sparsat.hw.image import with_room
+from sparsat.hw.isa.instructions import Instruction
 from sparsat.hw.tools.sat_model import (
     SOONEST,
     TIMES,
@@ -209,15 +209,3 @@ def _again(changes: list[Change]) -> OnVector:
         memory ^= change
 
     return on_vector
-
-
-def with_room(
-    config: SATConfig, memory: np.ndarray, program: Sequence[Instruction]
-) -> tuple[np.ndarray, int]:
-    """Memory with room for the program behind it, and the line at which that begins."""
-    line = config.line_bytes
-    base = -(-len(memory) // (BURST * line)) * BURST
-    lines = base + -(-len(program) * INSTRUCTION_BYTES // (BURST * line)) * BURST
-    image = np.zeros(lines * line, np.uint8)
-    image[: len(memory)] = memory
-    return image, base
