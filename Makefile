@@ -4,8 +4,8 @@ PARTS := hw algo dataflow sim boards cli tests
 PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
-.PHONY: help venv demo demo-array test lint verify verify-float reproduce resources \
-	bench-array bench-sat bench-algo bench-sim isa-fields registers requirements
+.PHONY: help venv demo demo-array test lint verify verify-float reproduce resources measure \
+	bench-array bench-sat bench-algo bench-explore bench-sim isa-fields registers requirements
 .DEFAULT_GOAL := help
 
 help:
@@ -21,7 +21,9 @@ help:
 	@echo 'make bench-array   how fast the 8x8 array runs in Verilator'
 	@echo 'make bench-sat     how long the 8x8 accelerator takes to build in Verilator, how fast it runs'
 	@echo 'make bench-algo    what sparse training costs beside dense training'
-	@echo 'make resources     estimate what the blocks cost, and how fast they run'
+	@echo 'make resources     what machines cost and what fits: rewrite docs/resources.md'
+	@echo 'make measure       map all blocks with Yosys again, which takes hours'
+	@echo 'make bench-explore how fast designs are explored: rewrite docs/exploration_speed.md'
 	@echo 'make isa-fields    rewrite docs/isa_fields.md from the instructions'
 	@echo 'make registers     rewrite docs/registers.md from the map of registers'
 
@@ -31,7 +33,7 @@ venv: .venv/installed
 	@$(MAKE) --no-print-directory requirements
 	@echo 'Installing into .venv; the first time takes a few minutes.'
 	@$(PYTHON) -m venv .venv
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[train,verify,dev]' -c constraints.txt
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[train,explore,verify,dev]' -c constraints.txt
 	@# Networks for tests; those that they use need no more than torch and numpy.
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps pytorchcv -c constraints.txt
 	@touch $@
@@ -61,12 +63,22 @@ verify: venv
 verify-float: venv
 	$(RUN) -m sparsat.hw.float.verify
 
-resources: venv
-	$(RUN) -m sparsat.hw.resources
+resources: venv build
+	$(RUN) -m sparsat.sim.resources > build/resources.md
+	cat build/resources.md
+	mv build/resources.md docs/
+
+measure: venv
+	$(RUN) -m sparsat.hw.measure
 
 reproduce: venv build
 	$(RUN) -m sparsat.sim.reproduce > build/reproduction.md
 	mv build/reproduction.md docs/
+
+bench-explore: venv build
+	$(RUN) -m sparsat.sim.explore.bench > build/exploration_speed.md
+	cat build/exploration_speed.md
+	mv build/exploration_speed.md docs/
 
 bench-sim: venv build
 	$(RUN) -m sparsat.sim.bench > build/simulation_speed.md

@@ -6,7 +6,8 @@ import pytest
 
 from random_programs import random_program
 from slow_machine import run_slowly
-from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles
+from sparsat.dataflow.array_work import Work
+from sparsat.dataflow.mapping import Mapping
 from sparsat.hw.array_op import Dataflow, Order
 from sparsat.hw.config import preset
 from sparsat.hw.isa.instructions import (
@@ -20,7 +21,7 @@ from sparsat.hw.isa.instructions import (
     Update,
     Vector,
 )
-from sparsat.hw.timing import DECODE, FEED, START
+from sparsat.hw.timing import DECODE, FEED, START, array_cycles
 from sparsat.sim.engines.decoded import Engine
 from sparsat.sim.machine import CAUSES, MachineError, run
 
@@ -120,10 +121,11 @@ def test_chained_chunks_take_the_array_as_long_as_the_planner_expects(tiles):
     program = [LoadA(lines=1), LoadB(lines=1), chain, Halt()]
     record = run(TINY, program).instructions[2]
     mapping = Mapping(Dataflow.OS, 4, 4, 2, 4, Order.K, Order.K)
-    fresh = os_cycles(TINY, mapping, 20, tiles, False)
-    resumed = chained_cycles(TINY, mapping, 20, tiles, 5)
+    chunk = Work(times=1, chunks=1, parts=1, fresh=1, p=8 * tiles, taps=1, k=80, products=1, q=4)
+    fresh = mapping.array_cycles(TINY, [chunk])
+    resumed = mapping.array_cycles(TINY, [chunk._replace(parts=5, fresh=0)])
     assert record["busy"] + record["fill"] == DECODE + 8 + FEED - START + fresh + resumed
-    one_by_one = 5 * os_cycles(TINY, mapping, 20, tiles, True)
+    one_by_one = 5 * array_cycles(TINY, mapping.op(20, tiles, resume=True))
     assert (resumed < one_by_one) == (tiles == 4)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sparsat.cli.errors import one_line_errors
+from sparsat.cli.estimate import print_estimate
 
 HELP = """Write the accelerator's Verilog, with a JSON of its configuration, ports and registers.
 
@@ -57,5 +58,6 @@ def generate(
         for path in written:
             lines = path.read_text().count("\n")
             console.print(f"{path}  {lines} lines", highlight=False)
+        print_estimate(chosen)
         if target and (missing := missing_tool(flow)):
             console.print(missing, highlight=False)

@@ -2,7 +2,17 @@
 
 import typer
 
-from sparsat.cli import card, compare, gemm, generate, simulate, train, train_on_machine, verify
+from sparsat.cli import (
+    card,
+    compare,
+    explore,
+    gemm,
+    generate,
+    simulate,
+    train,
+    train_on_machine,
+    verify,
+)
 
 app = typer.Typer(
     name="sparsat",
@@ -25,6 +35,7 @@ for module, function in (
     (train_on_machine, train_on_machine.train_on_machine),
     (simulate, simulate.simulate),
     (compare, compare.compare),
+    (explore, explore.explore),
     (verify, verify.verify),
     (card, card.card),
 ):

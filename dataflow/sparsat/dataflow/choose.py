@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from math import inf
 
 from sparsat.dataflow import pair_fit, reduce_fit, spread_fit
@@ -42,24 +42,28 @@ def plans(
         yield from spread_fit.candidates(halves, phases, mapping, prune)
 
 
+def estimate(plan: Plan) -> int:
+    """Cycles if the array hides all moving but the first chunk's loads and the last's stores, but
+    for memory's latency."""
+    lines, first, last = plan.lines()
+    return max(plan.array_cycles(), lines) + first + last
+
+
 def _shortest(candidates: Iterator[Plan]) -> Plan | None:
     """The plan of the least estimate, the first of equals.
 
-    The estimate: cycles if the array hides all moving but the first chunk's loads and the last's
-    stores. Lines are counted only where the array alone would not be too long already.
+    Lines are counted only where the array alone would not be too long already.
     """
     best, least = None, inf
     for plan in candidates:
-        array = plan.array_cycles()
-        if array < least:
-            lines, first, last = plan.lines()
-            cycles = max(array, lines) + first + last
+        if plan.array_cycles() < least:
+            cycles = estimate(plan)
             if cycles < least:
                 best, least = plan, cycles
     return best
 
 
-@cache
+@lru_cache(maxsize=4096)
 def choose(
     config: SATConfig,
     policy: Policy,

@@ -1,6 +1,7 @@
 """How tensors lie in the machine's memory: docs/architecture.md has the table."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.copies import column_rows
@@ -28,7 +29,7 @@ class Activation:
     width: int
     channels: int
 
-    @property
+    @cached_property
     def pitch(self) -> int:
         """Values from one pixel to the next."""
         line = self.config.line_bytes // HALF
@@ -39,11 +40,11 @@ class Activation:
     def tokens_begin_at_lines(self) -> bool:
         return self.pitch * HALF % self.config.line_bytes == 0
 
-    @property
+    @cached_property
     def row_values(self) -> int:
         return padded(self.width * self.pitch, self.config.line_bytes // HALF)
 
-    @property
+    @cached_property
     def image_values(self) -> int:
         return self.height * self.row_values
 

@@ -1,12 +1,12 @@
 """How a GEMM goes onto the array: dataflow, group size, interleave. The space of all choices."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property, lru_cache
 
-from sparsat.hw.array_op import FEEDER_ROWS, WORD, ArrayOp, Dataflow, Order, log_m_of, most_ws_ir
+from sparsat.dataflow.array_work import ArraySize, Slots, Work, cycles_and_slots, least_period
+from sparsat.hw.array_op import ArrayOp, Dataflow, Order, log_m_of, most_ws_ir
 from sparsat.hw.config import DENSE_GROUP_SIZES, GROUP_SIZES, SATConfig
-from sparsat.hw.timing import array_cycles, sums_return
 
 BOTH = (Dataflow.OS, Dataflow.WS)
 
@@ -40,9 +40,17 @@ class Mapping:
         return self.dataflow is Dataflow.OS
 
     def least_period(self, groups_per_tap: int) -> int:
-        """Of k-words: a feeder reads 16 channels at once, at the end of a tap maybe for fewer."""
-        whole = groups_per_tap % (WORD // self.m) == 0
-        return 0 if whole else FEEDER_ROWS * self.ir
+        return least_period(self.a_order is Order.K, self.m, self.ir, groups_per_tap)
+
+    @cached_property
+    def slots(self) -> Slots:
+        words = self.a_order is Order.K
+        return Slots(int(self.os), self.n, self.m, self.ir, self.is_, int(words))
+
+    def array_cycles(self, config: SATConfig, works: Iterable[Work]) -> int:
+        """Cycles of the array for everything."""
+        size = ArraySize.of(config)
+        return sum(cycles_and_slots(size, self.slots, work)[0] for work in works)
 
     def fields(self, least: int = 0) -> dict[str, int]:
         """Of EXEC. Feeders share words unless slots of `least` cycles let them read each."""
@@ -74,7 +82,7 @@ class Mapping:
         )
 
 
-@cache
+@lru_cache(maxsize=4096)
 def mappings(
     config: SATConfig, policy: Policy, pattern: tuple[int, int] | None, a_order: Order
 ) -> tuple[Mapping, ...]:
@@ -111,31 +119,3 @@ def _interleaves(
     if policy.interleave == "fixed":
         return iter([max(legal, key=lambda pair: (pair[0] * pair[1], min(pair)))])
     return iter(legal)
-
-
-@cache
-def os_cycles(
-    config: SATConfig, mapping: Mapping, groups: int, tiles: int, resume: bool, least: int = 0
-) -> int:
-    """Cycles of one output-stationary operation of any number of tiles."""
-    return array_cycles(config, mapping.op(groups, tiles, resume, least))
-
-
-@cache
-def chained_cycles(
-    config: SATConfig, mapping: Mapping, groups: int, tiles: int, chunks: int, least: int = 0
-) -> int:
-    """Cycles of output-stationary chunks that all resume, in as few operations as can be."""
-    if chunks and sums_return(config, mapping.op(groups, tiles, True, least)):
-        return os_cycles(config, mapping, groups, tiles * chunks, True, least)
-    return chunks * os_cycles(config, mapping, groups, tiles, True, least)
-
-
-@cache
-def ws_cycles(
-    config: SATConfig, mapping: Mapping, groups: int, sets: int, passes: int, least: int = 0
-) -> int:
-    """Cycles of weight-stationary passes, each an operation resumed but the first."""
-    first = array_cycles(config, mapping.op(groups, sets, False, least))
-    rest = array_cycles(config, mapping.op(groups, sets, True, least)) if passes > 1 else 0
-    return first + (passes - 1) * rest

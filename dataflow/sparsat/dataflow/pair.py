@@ -5,11 +5,13 @@ stays for all of an image's chunks; or of k where A is turned, and then B is cut
 stay until the image is done.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from sparsat.dataflow.array_work import Work
 from sparsat.dataflow.layout import HALF, Activation
-from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycles
+from sparsat.dataflow.mapping import Mapping
 from sparsat.dataflow.nests import Pair
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.runs import Level, store_levels
@@ -94,24 +96,23 @@ class PairPlan:
 
     # -- how long --------------------------------------------------------------------------------
 
+    def works(self) -> Iterator[Work]:
+        """What the array does."""
+        for run in self.runs:
+            chunks = (run.outer, 1, run.inner) if self.chained else (1, run.outer * run.inner, 1)
+            yield Work(
+                *chunks,
+                fresh=1,
+                p=self._p(run),
+                taps=1,
+                k=self._k(run),
+                products=run.images,
+                q=self._columns,
+            )
+
     def array_cycles(self) -> int:
         """Cycles of the array for everything."""
-        return sum(map(self._run_cycles, self.runs))
-
-    def _run_cycles(self, run: Run) -> int:
-        config, mapping, least = self.config, self.mapping, self._least_period
-        groups, sets = self._groups(run), run.images * self._tiles_q
-        if not mapping.os:
-            slots = -(-self._p(run) // mapping.ir)
-            once = ws_cycles(config, mapping, slots, sets, self._passes(run), least)
-            return run.outer * run.inner * once
-        tiles = sets * self._tiles_p(run)
-        if not self.chained:
-            return os_cycles(config, mapping, groups, run.outer * run.inner * tiles, False, least)
-        first = os_cycles(config, mapping, groups, tiles, False, least)
-        return run.outer * (
-            first + chained_cycles(config, mapping, groups, tiles, run.inner - 1, least)
-        )
+        return self.mapping.array_cycles(self.config, self.works())
 
     def lines(self) -> tuple[int, int, int]:
         """Lines moved in all, before the first chunk can start, and after the last."""

@@ -3,11 +3,13 @@
 Each block of the gradient goes over all slabs of pixels and then to memory, once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from sparsat.dataflow.array_work import Work
 from sparsat.dataflow.layout import HALF, SINGLE, Activation, padded
-from sparsat.dataflow.mapping import Mapping, chained_cycles, os_cycles, ws_cycles
+from sparsat.dataflow.mapping import Mapping
 from sparsat.dataflow.nests import Reduce
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.reduce_walk import Block, alike, walk
@@ -46,37 +48,31 @@ class ReducePlan:
 
     # -- how long --------------------------------------------------------------------------------
 
+    def works(self) -> Iterator[Work]:
+        """What the array does."""
+        for block, count in alike(self.blocks).items():
+            for index, run in enumerate(self.runs):
+                yield Work(
+                    times=count,
+                    chunks=1,
+                    parts=self._chunks(run),
+                    fresh=int(index == 0),
+                    p=self._p(block),
+                    taps=1,
+                    k=self._pixels(run),
+                    products=block.products,
+                    q=self._q(block),
+                )
+
     def array_cycles(self) -> int:
         """Cycles of the array for everything."""
-        return sum(count * self._block_cycles(block) for block, count in alike(self.blocks).items())
-
-    def _block_cycles(self, block: Block) -> int:
-        config, mapping, total = self.config, self.mapping, 0
-        for index, run in enumerate(self.runs):
-            pixels, chunks = self._pixels(run), self._chunks(run)
-            if mapping.os:
-                groups, tiles = -(-pixels // mapping.m), self._tiles(block)
-                fresh = int(index == 0)
-                total += fresh * os_cycles(config, mapping, groups, tiles, False)
-                total += chained_cycles(config, mapping, groups, tiles, chunks - fresh)
-            else:
-                passes, slots, sets = self._passes(pixels), self._slots(block), self._sets(block)
-                total += chunks * ws_cycles(config, mapping, slots, sets, passes)
-        return total
-
-    def _tiles(self, block: Block) -> int:
-        p = self._p(block)
-        tiles_p = -(-p // (self.config.rows * self.mapping.ir))
-        return block.products * tiles_p * -(-self._q(block) // self.mapping.is_)
+        return self.mapping.array_cycles(self.config, self.works())
 
     def _passes(self, pixels: int) -> int:
         return -(-pixels // (self.mapping.m * self.config.rows))
 
     def _slots(self, block: Block) -> int:
         return -(-self._p(block) // self.mapping.ir)
-
-    def _sets(self, block: Block) -> int:
-        return block.products * -(-self._q(block) // self.mapping.is_)
 
     def lines(self) -> tuple[int, int, int]:
         """Lines moved in all, before the first chunk can start, and after the last."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
 from sparsat.dataflow.layout import Activation
 from sparsat.dataflow.nests import Reduce
@@ -22,7 +22,7 @@ class Block:
     q: int
 
 
-@cache
+@lru_cache(maxsize=4096)
 def alike(blocks: tuple[Block, ...]) -> Counter[Block]:
     """Blocks by their sizes, and how many there are of each."""
     return Counter(replace(each, product=0, first_tap=0, first_in=0, first_q=0) for each in blocks)

@@ -1,7 +1,10 @@
 """Groups whose weights do not fit the scratchpad together."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
+from sparsat.dataflow.array_work import Work
 from sparsat.dataflow.mapping import Mapping
 from sparsat.dataflow.nests import Spread
 from sparsat.dataflow.operands import Operands
@@ -27,6 +30,9 @@ class Repeated:
     @property
     def prune(self) -> bool:
         return self.plans[0].prune
+
+    def works(self) -> Iterator[Work]:
+        return chain.from_iterable(plan.works() for plan in self.plans)
 
     def array_cycles(self) -> int:
         return sum(plan.array_cycles() for plan in self.plans)

@@ -1,7 +1,7 @@
 """What each operation of a step is to the machine: its loop nests, weights and tensors."""
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
 from sparsat.dataflow.geometry import nests
 from sparsat.dataflow.ir import Conv, Layer, MatMul, Op, Step, Update, Vector
@@ -130,7 +130,7 @@ def _site(config: SATConfig, step: Step, op: Op, pattern: Pattern | None) -> Sit
     return Site(op, found, data, op.layer, op.writes[0], weights, kind.products, kept)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _nests(
     config: SATConfig, work: Conv | MatMul, stage: str, images: int, first: bool
 ) -> tuple[Nest, ...]:

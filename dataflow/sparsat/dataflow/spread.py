@@ -1,9 +1,10 @@
 """FF and BP as programs: what a tiling costs, and its instructions."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sparsat.dataflow.array_work import Work
 from sparsat.dataflow.layout import HALF
-from sparsat.dataflow.mapping import chained_cycles, os_cycles, ws_cycles
 from sparsat.dataflow.nests import Spread
 from sparsat.dataflow.operands import Operands
 from sparsat.dataflow.runs import Level, store_levels
@@ -18,28 +19,31 @@ class SpreadPlan(Tiling):
 
     # -- how long --------------------------------------------------------------------------------
 
-    def array_cycles(self) -> int:
-        """Cycles of the array for everything."""
-        return sum(
-            blocks * self._run_cycles(nest, run, width)
-            for width, blocks in self.widths()
-            for nest in self.phases
-            for run in self.runs(nest)
+    def works(self) -> Iterator[Work]:
+        """What the array does."""
+        for width, blocks in self.widths():
+            for nest in self.phases:
+                for run in self.runs(nest):
+                    yield self._work(nest, run, width, blocks)
+
+    def _work(self, nest: Spread, run: Run, width: int, blocks: int) -> Work:
+        chunks = self.chunks(nest, run)
+        times, chunks = (blocks, chunks) if self.parts == 1 else (blocks * chunks, 1)
+        return Work(
+            times=times,
+            chunks=chunks,
+            parts=self.parts,
+            fresh=1,
+            p=self.pixels(nest, run),
+            taps=self.taps(nest),
+            k=self.cut or nest.channels,
+            products=nest.products,
+            q=self.used(nest, width),
         )
 
-    def _run_cycles(self, nest: Spread, run: Run, width: int) -> int:
-        mapping, config, chunks = self.mapping, self.config, self.chunks(nest, run)
-        pixels, groups, least = self.pixels(nest, run), self.groups(nest), self.least_period(nest)
-        sets = nest.products * -(-self.used(nest, width) // mapping.is_)
-        if not mapping.os:
-            passes, slots = -(-groups // config.rows), -(-pixels // mapping.ir)
-            return chunks * self.parts * ws_cycles(config, mapping, slots, sets, passes, least)
-        tiles = sets * -(-pixels // (config.rows * mapping.ir))
-        if self.parts == 1:
-            return os_cycles(config, mapping, groups, chunks * tiles, False, least)
-        first = os_cycles(config, mapping, groups, tiles, False, least)
-        rest = chained_cycles(config, mapping, groups, tiles, self.parts - 1, least)
-        return chunks * (first + rest)
+    def array_cycles(self) -> int:
+        """Cycles of the array for everything."""
+        return self.mapping.array_cycles(self.config, self.works())
 
     def lines(self) -> tuple[int, int, int]:
         """Lines moved in all, before the first chunk can start, and after the last."""

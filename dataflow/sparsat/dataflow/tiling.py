@@ -90,10 +90,13 @@ class Tiling:
         """Rows of C of one product in a chunk."""
         return run.images * run.rows * nest.x.count
 
+    def taps(self, nest: Spread) -> int:
+        """Taps of a part."""
+        return 1 if self.cut else nest.y.taps * nest.x.taps // self.parts
+
     def groups(self, nest: Spread) -> int:
         """k-groups of a part."""
-        taps = 1 if self.cut else nest.y.taps * nest.x.taps // self.parts
-        return max(taps * self.channel_groups(nest), 1)
+        return max(self.taps(nest) * self.channel_groups(nest), 1)
 
     def channel_groups(self, nest: Spread) -> int:
         """k-groups of a tap in a part."""

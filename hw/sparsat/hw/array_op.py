@@ -14,6 +14,8 @@ While a slot computes, the operands of the next one are loaded.
 from dataclasses import dataclass
 from enum import Enum
 
+from numba.extending import register_jitable
+
 from sparsat.hw.config import DENSE_GROUP_SIZES, GROUP_SIZES, SATConfig
 
 ACC_LOOP = 4
@@ -44,6 +46,22 @@ def most_ws_ir(config: SATConfig) -> int:
     """The largest Ir with k-words, weight-stationary: a feeder's last row is as many slots behind
     its first one as it has rows, and a row keeps Ir words for each."""
     return ROW_WORDS // (min(config.rows, FEEDER_ROWS) + 2)
+
+
+@register_jitable
+def cycles_between_uses(interleave: int) -> int:
+    """Of one accumulator."""
+    return max(interleave, ACC_LOOP)
+
+
+@register_jitable
+def slot_period(n: int, m: int, ir: int, is_: int, a_link: int, least: int) -> int:
+    """Cycles per slot: the slowest of the multiplier, the A link and what else holds it back.
+
+    The B link needs is_ · n cycles, never more than the multiplier.
+    """
+    link = (ir * m + a_link - 1) // a_link
+    return max(n * cycles_between_uses(ir * is_), link, least)
 
 
 class Dataflow(Enum):
@@ -158,14 +176,11 @@ class ArrayOp:
     @property
     def pace(self) -> int:
         """Cycles between two uses of one accumulator."""
-        return max(self.interleave, ACC_LOOP)
+        return cycles_between_uses(self.interleave)
 
     def period(self, config: SATConfig) -> int:
-        """Cycles per slot: the slowest of the multiplier, the A link and what else holds it back.
-
-        The B link needs is_ · n cycles, never more than the multiplier.
-        """
-        return max(self.n * self.pace, self.load_a(config), self.least_period)
+        """Cycles per slot, see `slot_period`."""
+        return slot_period(self.n, self.m, self.ir, self.is_, config.a_link, self.least_period)
 
     def feed(self, config: SATConfig, shared: bool = True) -> int:
         """Cycles a feeder takes until it has read all words of a first slot.

@@ -1,6 +1,7 @@
 """Configuration of SAT: one frozen object that hardware, compiler and simulator share."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 from sparsat.hw.formats import FP16, OPERAND_FORMATS, FloatFormat
 
@@ -104,12 +105,12 @@ class SATConfig:
         """Bits of an index within a group."""
         return (self.m_max - 1).bit_length()
 
-    @property
+    @cached_property
     def block(self) -> int:
         """Channels are padded to a multiple of this in memory: whole rows and whole groups."""
         return max(self.cols, max(GROUP_SIZES))
 
-    @property
+    @cached_property
     def line_bytes(self) -> int:
         """Bytes that all memory ports together move per cycle."""
         return self.axi_bits // 8 * self.channels

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from numba.extending import register_jitable
 
-from sparsat.hw.array_op import ArrayOp, Dataflow
+from sparsat.hw.array_op import ArrayOp, Dataflow, cycles_between_uses
 from sparsat.hw.config import SATConfig
 
 BURST = 64
@@ -94,17 +94,25 @@ class Pace(NamedTuple):
 
 def array_pace(config: SATConfig, op: ArrayOp) -> Pace:
     """The operation's constants."""
-    period = op.period(config)
-    tile = op.groups * period
-    if op.dataflow is Dataflow.WS:
+    os = op.dataflow is Dataflow.OS
+    return pace_of(config.rows, os, op.groups, op.period(config), op.interleave, op.resume)
+
+
+@register_jitable
+def pace_of(rows: int, os: bool, groups: int, period: int, interleave: int, resume: bool) -> Pace:
+    """The constants of an operation of so many `groups` per tile."""
+    tile = groups * period
+    if not os:
         # A set of weights takes `rows` periods to come down the columns.
-        spacing = max(op.groups, config.rows) * period
-        return Pace(op.groups, period, spacing, START, spacing, 0, spacing - tile)
+        spacing = max(groups, rows) * period
+        return Pace(groups, period, spacing, START, spacing, 0, spacing - tile)
     # A tile may end when the sums of the previous one have left.
-    drain = (config.rows + op.resume) * op.interleave
+    drain = (rows + int(resume)) * interleave
+    spacing = max(tile, drain)
+    if not resume:
+        return Pace(groups, period, spacing, START, tile, 0, 0)
     # Two passes of initial sums come first; the first tile ends after the second.
-    start, settled = (START + 1 + drain, START - 1 + 2 * drain) if op.resume else (START, 0)
-    return Pace(op.groups, period, max(tile, drain), start, tile, settled, 0)
+    return Pace(groups, period, spacing, START + 1 + drain, tile, START - 1 + 2 * drain, 0)
 
 
 @register_jitable
@@ -145,26 +153,38 @@ def end(pace: Pace, chunk: tuple[int, int], tiles: int) -> int:
 def array_tail(config: SATConfig, op: ArrayOp) -> int:
     """Cycles from an operation's end until its sums have left and the array is idle.
 
-    The parts are: the last slot's way to the last row, its multiplications, the sums' way out. The
-    sums of a chunk leave as long after the issue of the next chunk's first slot.
+    The sums of a chunk leave as long after the issue of the next chunk's first slot.
     """
-    hop = 1 if op.dataflow is Dataflow.OS else op.period(config) + 1
-    to_last_row = (config.rows - 1) * hop
-    multiply = (op.n - 1) * op.pace + op.interleave - 1
-    sums_above = (config.rows - 1) * op.interleave if op.dataflow is Dataflow.OS else 0
-    return to_last_row + ISSUE_TO_SUM + multiply + sums_above + config.cols + LEAVE
+    os = op.dataflow is Dataflow.OS
+    return tail_of(config.rows, config.cols, os, op.n, op.period(config), op.interleave)
+
+
+@register_jitable
+def tail_of(rows: int, cols: int, os: bool, n: int, period: int, interleave: int) -> int:
+    """`array_tail`: the last slot's way to the last row, its multiplications, the sums' way out."""
+    hop = 1 if os else period + 1
+    to_last_row = (rows - 1) * hop
+    multiply = (n - 1) * cycles_between_uses(interleave) + interleave - 1
+    sums_above = (rows - 1) * interleave if os else 0
+    return to_last_row + ISSUE_TO_SUM + multiply + sums_above + cols + LEAVE
 
 
 def return_time(config: SATConfig, op: ArrayOp) -> int:
     """Cycles, at least, from a sum's arrival at a column's output register until it is wanted as an
     initial one, where chunks of `op.tiles` tiles go on with each other's sums in one operation.
 
-    Output-stationary, of two tiles or more. Initial sums of a tile enter while those of the second
-    tile before it leave; tiles are `spacing` apart. A sum leaves `rows - 1 + LEAVE` cycles after
-    its like has entered, and a round of the interleave later where it waited for a summand.
+    Output-stationary, of two tiles or more.
     """
-    between = (op.tiles - 2) * array_pace(config, op).spacing
-    return between - (config.rows - 1 + LEAVE + op.interleave)
+    return return_of(config.rows, op.interleave, array_pace(config, op).spacing, op.tiles)
+
+
+@register_jitable
+def return_of(rows: int, interleave: int, spacing: int, tiles: int) -> int:
+    """`return_time`: initial sums of a tile enter while those of the second tile before it leave;
+    tiles are `spacing` apart. A sum leaves `rows - 1 + LEAVE` cycles after its like has entered,
+    and a round of the interleave later where it waited for a summand.
+    """
+    return (tiles - 2) * spacing - (rows - 1 + LEAVE + interleave)
 
 
 def sums_return(config: SATConfig, op: ArrayOp) -> bool:
