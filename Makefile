@@ -5,7 +5,7 @@ PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
 .PHONY: help venv demo demo-array test lint verify verify-float reproduce resources measure \
-	bench-array bench-algo bench-explore bench-sim isa-fields registers requirements
+	bench-array bench-sat bench-algo bench-explore bench-sim isa-fields registers requirements
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make reproduce     the paper'"'"'s speed-up and ablations: rewrite docs/reproduction.md'
 	@echo 'make bench-sim     what the simulator costs: rewrite docs/simulation_speed.md'
 	@echo 'make bench-array   how fast the 8x8 array runs in Verilator'
+	@echo 'make bench-sat     how long the 8x8 accelerator takes to build in Verilator, how fast it runs'
 	@echo 'make bench-algo    what sparse training costs beside dense training'
 	@echo 'make resources     what machines cost and what fits: rewrite docs/resources.md'
 	@echo 'make measure       map all blocks with Yosys again, which takes hours'
@@ -33,6 +34,8 @@ venv: .venv/installed
 	@echo 'Installing into .venv; the first time takes a few minutes.'
 	@$(PYTHON) -m venv .venv
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[train,explore,verify,dev]' -c constraints.txt
+	@# Networks for tests; those that they use need no more than torch and numpy.
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps pytorchcv -c constraints.txt
 	@touch $@
 
 demo: venv build
@@ -86,6 +89,9 @@ build:
 
 bench-array: venv
 	.venv/bin/sparsat gemm --config small --p 512 --q 512
+
+bench-sat: venv
+	$(RUN) -m sparsat.sim.verify.bench
 
 bench-algo: venv
 	$(RUN) -m sparsat.algo.bench

@@ -9,8 +9,12 @@ import tcl_stub
 from sparsat.boards.cards import CARDS, card
 from sparsat.boards.constraints import constraints
 from sparsat.boards.project import write_project
-from sparsat.boards.wrapper import Port, wrapper
+from sparsat.boards.wrapper import wrapper
 from sparsat.hw.config import preset
+from sparsat.hw.emit import Port, sat_verilog
+from sparsat.hw.register_map import register_map
+from sparsat.hw.tools.verilator import lint
+from sparsat.hw.tools.yosys import elaborate
 
 needs_tcl = pytest.mark.skipif(not tcl_stub.available(), reason="tclsh is not installed")
 CARD, SMALL = preset("vcu1525"), preset("small")
@@ -19,18 +23,14 @@ CARD, SMALL = preset("vcu1525"), preset("small")
 def card_with(channels):
     """As many columns as a line of so many ports holds."""
     cols = min(16 * channels, CARD.cols)
-    return CARD.with_(channels=channels, cols=cols, sore_lanes=cols)
+    return CARD.with_(channels=channels, cols=cols, sore_lanes=cols, wuve_lanes=cols)
 
 
 PORTS = [Port("clk", "in", 1), Port("rst", "in", 1), Port("s_axil_awaddr", "in", 12)]
-PORTS += [Port(f"m_axi_{i}_araddr", "out", 64) for i in range(4)]
-REGISTERS = [0x40 + 8 * i for i in range(4)]
 
 
 def project(folder, name="vcu1525", flow="vivado", config=CARD):
-    return write_project(
-        card(name), flow, config, "module sat; endmodule\n", PORTS, REGISTERS, folder
-    )
+    return write_project(card(name), flow, config, "module sat; endmodule\n", folder)
 
 
 def calls(folder, **options):
@@ -135,3 +135,38 @@ def test_what_does_not_fit_leaves_nothing(options, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         project(tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+@needs_tcl
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_the_kernel_finds_its_memories_by_the_registers_of_the_map(channels, tmp_path):
+    config = card_with(channels)
+    found = calls(tmp_path, flow="vitis", config=config)
+    told = [each.split() for each in found if " address_offset " in each]
+    assert [int(each[2], 16) for each in told] == [0x80 + 8 * n for n in range(channels)]
+    for n, each in enumerate(told):
+        register = register_map(config)[f"MEMORY_BASE_{n}"]
+        assert (int(each[2], 16), register.bits) == (register.offset, 64)
+        assert f"memory_{n}" in " ".join(each)
+    assert len([each for each in found if " size 64 " in each]) == channels
+
+
+@pytest.fixture(scope="module")
+def emitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    write_project(card("vcu1525"), "vivado", preset("tiny"), sat_verilog(preset("tiny")), folder)
+    return folder
+
+
+def test_accelerator_and_wrapper_are_lint_clean(emitted):
+    lint([emitted / "rtl/sat.v", emitted / "rtl/sat_card.v"], "sat_card")
+
+
+def test_yosys_elaborates_them(emitted):
+    files = [emitted / "rtl/sat.v", emitted / "rtl/sat_card.v"]
+    elaborate("\n".join(file.read_text() for file in files), "sat_card")
+
+
+def test_yosys_names_a_module_that_is_missing(emitted):
+    with pytest.raises(RuntimeError, match=r"sat.* not part of the design"):
+        elaborate((emitted / "rtl/sat_card.v").read_text(), "sat_card")

@@ -39,6 +39,10 @@ def test_help_keeps_its_words():
         (["gemm", "--ir", "8"], "at most"),
         (["gemm", "--k", "20"], "k is 20, it must be divisible by m=8"),
         (["generate", "--config", "huge", "-o", "x"], "config 'huge' is unknown"),
+        (["generate", "--board", "u50", "-o", "x"], "board 'u50' is unknown"),
+        (["generate", "--board", "u200", "--flow", "ise", "-o", "x"], "flow 'ise' is unknown"),
+        (["generate", "--board", "rfsoc4x2", "-o", "x"], "the board has at most 1"),
+        (["generate", "--flow", "vitis", "-o", "x"], "--flow needs --board"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(arguments, said, tmp_path, monkeypatch):
@@ -48,3 +52,11 @@ def test_bad_input_is_one_line_and_exit_2(arguments, said, tmp_path, monkeypatch
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_board_gets_its_project(tmp_path):
+    arguments = ["generate", "--board", "u200", "--config", "tiny", "-o", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    made = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"README.md", "build.tcl", "card.xdc", "config.json"} <= made
+    assert {"rtl/sat.v", "rtl/sat_card.v"} <= made

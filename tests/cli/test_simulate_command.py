@@ -99,6 +99,18 @@ def test_compare_shows_every_combination(net: str, tmp_path: Path) -> None:
     assert len(set(keys)) == 8
 
 
+def test_compare_shows_what_a_schedule_loses_to_optimal(net: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    command = ["compare", net, "--batch", "64", "--json", str(out), "--schedules"]
+    result = RUNNER.invoke(app, [*command, "no-interleave,optimal"])
+    slow, best = (each["totals"]["cycles"] for each in json.loads(out.read_text())["results"])
+    assert slow > 1.2 * best
+    assert f"{slow:,} {slow / best - 1:.1%}" in " ".join(result.stdout.split())
+    assert "0.0%" in result.stdout
+    alone = RUNNER.invoke(app, [*command, "no-interleave"])
+    assert f"{slow:,} - " in " ".join(alone.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

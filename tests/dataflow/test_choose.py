@@ -2,8 +2,10 @@
 
 import pytest
 
+from sparsat.dataflow.choose import choose, plans
 from sparsat.dataflow.ir import Conv, MatMul
 from sparsat.dataflow.schedule import SCHEDULES, schedule_step
+from sparsat.dataflow.sites import sites
 from sparsat.hw.config import preset
 from sparsat.sim.exhaustive import products
 from sparsat.sim.machine import run
@@ -32,6 +34,21 @@ def test_no_plan_is_much_better_than_the_chosen_one(name, config):
     for product in found:
         assert product.plans > 100
         assert 0 <= product.gap <= GAP[config], product
+
+
+@pytest.mark.parametrize("config", GAP, ids=lambda config: config.name)
+@pytest.mark.parametrize("name", STEPS)
+def test_the_first_plan_of_the_least_estimate_is_chosen(name, config):
+    """Every plan estimated in full, also those whose array alone takes longer than the best."""
+
+    def estimate(plan):
+        lines, first, last = plan.lines()
+        return max(plan.array_cycles(), lines) + first + last
+
+    for site in sites(config, STEPS[name], None):
+        if site.nests:
+            wanted = config, SCHEDULES["optimal"].policy, site.nests, None, False
+            assert choose(*wanted) == min(plans(*wanted), key=estimate)
 
 
 def test_alone_a_product_runs_as_in_its_program():

@@ -51,7 +51,8 @@ def test_a_module_alone_gets_images() -> None:
     ("spec", "batch", "message"),
     [
         ("resnet", 1, "unknown model 'resnet': known are resnet9, vit, vgg19, resnet18, resnet50"),
-        ("resnet18", 0, "batch must be at least 1, not 0"),
+        ("resnet18", 0, "batch must be at least 1 and at most 16777216, not 0"),
+        ("resnet18", 2**24 + 1, "at most 16777216, not 16777217"),
         ("resnet18@0", 1, "image size must be at least 1"),
         ("resnet18@x", 1, "unknown model 'resnet18@x'"),
         ("nothing.py:build", 1, "nothing.py: no such file"),

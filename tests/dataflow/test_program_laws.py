@@ -132,7 +132,7 @@ def update_regions(op: isa.Update, planned: Planned) -> Iterator[tuple[str, int,
         for kind in ("master", "momentum", "gradient"):
             yield f"{planned.op.name} {kind}", getattr(op, kind), size
         return
-    for kind in ("master", "momentum"):
+    for kind in ("master", "momentum", "new_master", "new_momentum"):
         yield f"{layer} {kind}", getattr(op, kind), 4 * weights.elements
     values = weights.copy_rows(op.n, op.m) * weights.config.cols
     for copy in ("forward", "backward"):
@@ -257,3 +257,37 @@ def check_updates(step: Step, scheduled: Scheduled) -> None:
     assert updated == {
         op.reads[0]: op.work.elements for op in step.ops if isinstance(op.work, Update)
     }
+
+
+def test_each_parity_reads_the_set_that_the_other_one_writes() -> None:
+    config, step = preset("tiny"), NETS["odd"]()
+    both = [
+        schedule_step(config, step, SCHEDULES["optimal"], (2, 8), parity=parity)
+        for parity in (0, 1)
+    ]
+    loads = 0
+    for own, other in (both, both[::-1]):
+        written = list(copies_written(other))
+        for each, like in zip(own.program, other.program, strict=True):
+            changed = {name for name, value in vars(each).items() if value != getattr(like, name)}
+            if isinstance(each, isa.Update) and isinstance(like, isa.Update):
+                assert (each.master, each.momentum) == (like.new_master, like.new_momentum)
+                assert each.gradient == like.gradient
+            else:
+                assert changed <= {"address", "index_address"}
+            if isinstance(each, isa.LoadB):
+                for at in (getattr(each, name) for name in changed):
+                    assert any(first <= at < end for first, end in written)
+                loads += len(changed)
+    assert loads > 20
+    cycles = {run(config, each.program, "fixed").cycles for each in both}
+    assert len(cycles) == 1
+
+
+def copies_written(scheduled: Scheduled) -> Iterator[tuple[int, int]]:
+    """First byte of the operand copies that updates write, and the one behind."""
+    for each in scheduled.program:
+        if isinstance(each, isa.Update):
+            for name, at, size in update_regions(each, scheduled.plans[each.op]):
+                if "ward" in name:
+                    yield at, at + size

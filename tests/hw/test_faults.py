@@ -22,6 +22,7 @@ from sparsat.hw.isa.instructions import (
 )
 from sparsat.hw.register_map import Control, State, Status
 from sparsat.hw.timing import BURST
+from sparsat.sim.machine import run as run_cycles
 
 FINE = LoadA(lines=3)
 SLVERR, DECERR = 2, 3
@@ -228,3 +229,11 @@ def test_bytes_of_a_register_are_written_alone(bed):
     card.write("PROGRAM", 0x11223344_55667788)
     card.write_word(card.registers["PROGRAM"].offset, 0xAABBCCDD, strobe=0b0101)
     assert card.read("PROGRAM") == 0x11223344_55BB77DD
+
+
+def test_vectors_may_follow_each_other_without_a_pause(bed):
+    program: list[Instruction] = [*(Vector(op=op) for op in range(12)), Halt()]
+    found = bed.card.run(program, at=bed.at, on_vector=lambda op, memory: None, host_cycles=60)
+    expected = run_cycles(TINY, program, host_cycles=60)
+    for column in ("entered", "start", "end"):
+        assert found.times[column].tolist() == expected.instructions[column].tolist()

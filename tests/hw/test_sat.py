@@ -41,4 +41,11 @@ def test_layers(schedule, work, pattern):
     found = new_bench(TINY)
     run_layer(found, step_of(work), schedule, pattern, seed=3)
     assert found.count.differences == []
-    assert found.count.programs == 3
+    assert found.count.programs == 4
+
+
+def test_many_small_chunks_at_the_full_rate():
+    """Each slot reads as many rows of B as it has cycles, through dozens of chunks."""
+    found = new_bench(TINY)
+    run_layer(found, step_of(Conv(32, 4, 1, 32, 4, 1, 96, 1, 1)), "optimal", (2, 8), seed=5)
+    assert found.count.differences == []

@@ -4,8 +4,8 @@ import numpy as np
 
 from sat_bed import Bed
 from sparsat.hw.config import preset
+from sparsat.hw.core import part_makers
 from sparsat.hw.emit import sat_verilog
-from sparsat.hw.exec import part_makers
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.tools.cocotb_runner import run_cocotb
 

@@ -73,7 +73,7 @@ def run(config: SATConfig, patterns: list[NMPattern], seed: int, stalls: tuple[f
 CONFIGS = {
     "row": TINY,
     "half_row": TINY.with_(sore_lanes=2, fmt=BF16),
-    "third_row": TINY.with_(cols=3, sore_lanes=1),
+    "third_row": TINY.with_(cols=3, sore_lanes=1, wuve_lanes=1),
     "m8": TINY.with_(m_max=8),
 }
 

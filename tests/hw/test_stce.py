@@ -18,7 +18,7 @@ from sparsat.hw.tools.array_model import ArrayModel
 from sparsat.hw.tools.verilog import to_verilog
 
 TWO = preset("tiny").with_(
-    name="two", rows=2, cols=2, sore_lanes=2, m_max=8, depth=8, a_regs=16, b_regs=16
+    name="two", rows=2, cols=2, sore_lanes=2, wuve_lanes=2, m_max=8, depth=8, a_regs=16, b_regs=16
 )
 
 

@@ -15,7 +15,9 @@ TINY = preset("tiny")
 def run(blocks: np.ndarray, stalls: tuple[float, float], *extra, most_parts: int = 1) -> None:
     """Blocks [.., cols, parts, cols] through a transposer, in one stream."""
     cols, parts = blocks.shape[1:3]
-    dut = Transposer(config=TINY.with_(cols=cols, sore_lanes=1), most_parts=most_parts)
+    dut = Transposer(
+        config=TINY.with_(cols=cols, sore_lanes=1, wuve_lanes=1), most_parts=most_parts
+    )
     got: list[int] = []
     rngs = random.Random(1), random.Random(2)
     rows = [join(row, 16) for row in blocks.reshape(-1, cols).tolist()]

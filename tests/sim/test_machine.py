@@ -26,7 +26,7 @@ from sparsat.sim.engines.decoded import Engine
 from sparsat.sim.machine import CAUSES, MachineError, run
 
 TINY = preset("tiny")
-WIDE = preset("small").with_(name="wide", channels=2, wuve_lanes=16)
+WIDE = preset("small").with_(name="wide", channels=2, wuve_lanes=8)
 CASES = [("fixed", TINY, 100), ("fixed", WIDE, 60), ("ddr4", TINY, 30), ("ddr4", WIDE, 20)]
 ARRAY = ("busy", "a", "b", "c", "instruction", "fill")
 

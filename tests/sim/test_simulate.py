@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -147,28 +148,53 @@ def test_what_does_not_fit_is_named(step: Step) -> None:
         simulate(step, config, SCHEDULES["optimal"], (2, 8))
 
 
-def test_trace_has_a_slice_for_each_instruction(result: Result) -> None:
+@pytest.fixture(scope="module")
+def trace(result: Result) -> list[dict]:
     file = io.StringIO()
     write_trace(result.sparse, file)
-    events = json.loads(file.getvalue())["traceEvents"]
-    slices = [event for event in events if event["ph"] == "X"]
-    threads = {event["args"]["name"] for event in events if event["name"] == "thread_name"}
-    assert threads == set(Engine.__members__)
+    return json.loads(file.getvalue())["traceEvents"]
+
+
+def test_trace_has_a_slice_for_each_instruction(result: Result, trace: list[dict]) -> None:
+    slices = [event for event in trace if event["ph"] == "X"]
     assert len(slices) == len(result.sparse.scheduled.program) - 1
     assert {each["name"] for each in slices} == {p.op.name for p in result.sparse.plans}
     last = max(each["ts"] + each["dur"] for each in slices)
     assert last == pytest.approx(result.sparse.totals()["seconds"] * 1e6)
 
 
-def test_slices_of_a_thread_of_the_trace_follow_one_another(result: Result) -> None:
-    """Viewers drop a slice that begins inside another and ends after it. Counted in nanoseconds,
-    which is what they count in."""
-    file = io.StringIO()
-    write_trace(result.sparse, file)
-    ends: dict[int, int] = {}
-    for each in json.loads(file.getvalue())["traceEvents"]:
+def test_trace_has_the_fields_that_viewers_ask_for(trace: list[dict]) -> None:
+    """Complete events and metadata of the Trace Event Format; names come before their slices."""
+    threads: dict[tuple[int, int], str] = {}
+    for each in trace:
+        assert type(each["pid"]) is int
+        assert each["ph"] in ("M", "X")
         if each["ph"] == "X":
-            begin, length = round(each["ts"] * 1000), round(each["dur"] * 1000)
+            assert (each["pid"], each["tid"]) in threads
+            assert each["ts"] >= 0
+            assert each["dur"] >= 0
+            assert all(type(value) is int for value in each["args"].values())
+        elif each["name"] == "thread_name":
+            assert type(each["tid"]) is int
+            assert min(each["pid"], each["tid"]) > 0
+            assert (each["pid"], each["tid"]) not in threads
+            threads[each["pid"], each["tid"]] = each["args"]["name"]
+    assert list(threads.values()) == list(Engine.__members__)
+    (process,) = (each for each in trace if each["name"] == "process_name")
+    assert (process["pid"], process["args"]) == (1, {"name": "vcu1525"})
+
+
+@pytest.mark.parametrize(
+    "counted", [float, lambda value: round(value * 1000)], ids=["microseconds", "nanoseconds"]
+)
+def test_slices_of_a_thread_of_the_trace_follow_one_another(
+    trace: list[dict], counted: Callable
+) -> None:
+    """Viewers drop a slice that begins inside another and ends after it. Some of them count in
+    floating-point microseconds, some in whole nanoseconds."""
+    ends: dict[int, float] = {}
+    for each in trace:
+        if each["ph"] == "X":
+            begin = counted(each["ts"])
             assert begin >= ends.get(each["tid"], 0)
-            assert length >= 0
-            ends[each["tid"]] = begin + length
+            ends[each["tid"]] = begin + counted(each["dur"])

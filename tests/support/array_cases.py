@@ -21,7 +21,16 @@ OPERANDS = ("normal", "wild", "special")
 """Kinds of operands: standard normal, any finite bits, and some infinities, NaN and subnormals."""
 STALLS = (0.0, 0.0, 0.3, 0.9)
 BFLOAT = preset("tiny").with_(
-    name="bfloat", rows=3, cols=2, sore_lanes=2, a_link=1, depth=32, a_regs=64, b_regs=64, fmt=BF16
+    name="bfloat",
+    rows=3,
+    cols=2,
+    sore_lanes=2,
+    wuve_lanes=2,
+    a_link=1,
+    depth=32,
+    a_regs=64,
+    b_regs=64,
+    fmt=BF16,
 )
 """Few cells with large registers: what one operation leaves behind in counters lasts longest."""
 

@@ -42,13 +42,11 @@ def _operation(
     execute = _exec(rng, config, held, keep)
     found: list[Instruction] = []
     for name, kind in (("a", _load_a), ("b", _load_b)):
-        halves = _halves(execute, name) - held[name]
-        if halves:
-            found += [kind(rng, config, *part) for part in _parts(rng, halves)]
+        halves = halves_of(execute, name) - held[name]
+        found += [kind(rng, config, *part) for part in parts_of(rng, halves)]
     found.append(execute)
-    stored = _halves(execute, "c") - keep["c"]
-    if stored:
-        found += [_store(rng, config, *part) for part in _parts(rng, stored)]
+    stored = halves_of(execute, "c") - keep["c"]
+    found += [_store(rng, config, *part) for part in parts_of(rng, stored)]
     if rng.random() < 0.4:
         read, write = rng.choice([(0, 0), (rng.randint(0, 200), rng.randint(0, 200))])
         found.append(Vector(read=read, write=write))
@@ -57,7 +55,7 @@ def _operation(
     return found
 
 
-def _halves(x: Exec, name: str) -> int:
+def halves_of(x: Exec, name: str) -> int:
     """Halves that an EXEC goes through."""
     return {
         Advance.ONCE: 1,
@@ -66,10 +64,12 @@ def _halves(x: Exec, name: str) -> int:
     }[Advance(getattr(x, f"{name}_advance"))]
 
 
-def _parts(rng: random.Random, chunks: int) -> list[tuple[int, int]]:
-    """Chunks as (outer, inner) of one instruction or several."""
+def parts_of(rng: random.Random, chunks: int) -> list[tuple[int, int]]:
+    """Chunks as (outer, inner) of one instruction or several; of none where there are none."""
+    if chunks == 0:
+        return []
     if chunks > 1 and rng.random() < 0.3:
-        return [(1, 1), *_parts(rng, chunks - 1)]
+        return [(1, 1), *parts_of(rng, chunks - 1)]
     inner = rng.choice([d for d in range(1, chunks + 1) if chunks % d == 0])
     return [(chunks // inner, inner)]
 
@@ -203,10 +203,11 @@ def _store(rng: random.Random, config: SATConfig, outer: int, inner: int) -> Sto
 
 
 def _update(rng: random.Random, config: SATConfig) -> Update:
-    names = ("master", "momentum", "gradient", "forward", "forward_index")
-    n, log_m = rng.choice([(2, 2), (4, 1), (1, 3)])
+    names = ("master", "momentum", "gradient", "new_master", "new_momentum")
+    copies = ("forward", "forward_index", "backward", "backward_index")
+    n, log_m = rng.choice([(2, 2), (4, 1), (1, 3), (3, 2)])
     return Update(
-        **{name: _line(rng, config) for name in (*names, "backward", "backward_index")},
+        **{name: _line(rng, config) for name in (*names, *copies)},
         copies=rng.random() < 0.7,
         n=n,
         log_m=log_m,

@@ -7,6 +7,7 @@ import numpy as np
 from sparsat.dataflow.ir import Conv
 from sparsat.dataflow.schedule import SCHEDULES, schedule_step
 from sparsat.hw.config import preset
+from sparsat.hw.image import with_room
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Instruction
 from sparsat.hw.register_map import Control, State
@@ -15,7 +16,6 @@ from sparsat.hw.tools.sat_model import Card, Memory, SatRun, sat_model
 from sparsat.sim import functional
 from sparsat.sim.machine import run as run_cycles
 from sparsat.sim.values import check_step
-from sparsat.sim.verify.compare import with_room
 from sparsat.sim.verify.layers import step_of
 
 TINY = preset("tiny")

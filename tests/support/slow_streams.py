@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from slow_core import LATENCY, SETUP, Machine, Steps, bursts, lines_of
+from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import LoadA, LoadB, Mode, Sem, Store, Update, Vector
 
-ROOM, BUFFER, AHEAD = 4, 2, 2
+ROOM, BUFFER, AHEAD = 4, 2, 7
 
 
 def load(m: Machine, engine: str) -> Steps:
@@ -147,34 +148,41 @@ def store_bursts(m: Machine, each: Store, o: int, i: int) -> list[tuple[list[int
 
 def update(m: Machine) -> Steps:
     c = m.config
-    block, square = c.block, c.block // c.cols
-    size = block * c.cols * 4
+    size = 4 * c.block * c.block
     while True:
         index = yield from m.instruction("UPDATE")
         x = m.program[index]
         assert isinstance(x, Update)
         yield from m.pause(SETUP)
-        total = x.in_blocks * x.taps * x.out_blocks * square
-        passed, pruned = [0], [0]
+        total = x.in_blocks * x.taps * x.out_blocks
+        passed = [0]
         for step in range(total + AHEAD):
             if step < total:
                 for base in (x.gradient, x.master, x.momentum):
                     end = yield from run(m, index, base + step * size, size, False)
-                passed.append(max(passed[-1], end + LATENCY) + -(-block * c.cols // c.wuve_lanes))
-                if step % square == square - 1:
-                    sorting = -(-2 * block * block // c.sore_lanes)
-                    pruned.append(max(pruned[-1], passed[-1]) + sorting)
+                passed.append(max(passed[-1], end + LATENCY) + c.block * c.block // c.wuve_lanes)
             done = step - AHEAD
             if done >= 0:
-                yield from m.until(passed[1 + done])
-                for base in (x.master, x.momentum):
+                computed, copied = stages(c, x)
+                yield from m.until(passed[1 + done] + computed)
+                for base in (x.new_master, x.new_momentum):
                     end = yield from run(m, index, base + done * size, size, True)
-            if done >= 0 and x.copies and done % square == square - 1:
-                yield from m.until(pruned[1 + done // square])
-                for address, count in copies(m, x, done // square):
+            if done >= 0 and x.copies:
+                yield from m.until(passed[1 + done] + copied)
+                for address, count in copies(m, x, done):
                     end = yield from run(m, index, address, count, True)
         m.end(end + LATENCY, index)
         yield from m.until(end + LATENCY)
+
+
+def stages(c: SATConfig, x: Update) -> tuple[int, int]:
+    """From when a square has passed until its new weights, its copies can be written."""
+    row = c.cols // c.wuve_lanes
+    square, turn = c.block * c.block // c.wuve_lanes, c.cols * row
+    computed = 36
+    if x.copies and x.n < x.m:
+        computed += square + 8 + x.m * row + (2 * (turn + 3) if x.transposed else 0)
+    return computed, computed + square + 10 + turn + x.n * row
 
 
 def run(m: Machine, index: int, address: int, count: int, write: bool) -> Steps:
@@ -196,6 +204,8 @@ def copies(m: Machine, x: Update, number: int) -> Iterator[tuple[int, int]]:
         (x.forward, x.forward_index, x.in_blocks, in_block, out_block),
         (x.backward, x.backward_index, x.out_blocks, out_block, in_block),
     )
+    if x.transposed:
+        sides = sides[::-1]
     for values, indices, count, along, across in sides:
         planes = [(values, 2 * c.cols)] + ([(indices, c.cols // 2)] if x.n < group else [])
         for base, row_bytes in planes:

@@ -63,8 +63,6 @@ class Card:
                 f"the board has at most {self.channels}"
             )
 
-    from amaranth_boards.rfsoc4x2 import RFSoC4x2Platform
-
 
 CARDS = {
     card.name: card

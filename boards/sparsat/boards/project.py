@@ -4,15 +4,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
 from sparsat.boards.cards import Card
 from sparsat.boards.constraints import constraints
 from sparsat.boards.readme import readme
-from sparsat.boards.wrapper import Port, wrapper
+from sparsat.boards.wrapper import wrapper
 from sparsat.hw.config import SATConfig
+from sparsat.hw.emit import description, ports
+from sparsat.hw.register_map import register_map
 
 SCRIPTS = {"vivado": ("package_ip.tcl", "cells.tcl"), "vitis": ("package_ip.tcl",)}
 """Scripts beside `build.tcl`, by flow."""
@@ -24,8 +25,6 @@ def write_project(
     flow: str,
     config: SATConfig,
     verilog: str,
-    ports: Iterable[Port],
-    registers: list[int],
     folder: Path,
 ) -> list[Path]:
     """Write everything a user with Vivado needs into `folder`; all of it, or on failure nothing.
@@ -34,10 +33,8 @@ def write_project(
     ----------
     card, flow, config
         What to build; `Card.check` says what goes together.
-    verilog, ports
-        Module `sat`, and its ports.
-    registers
-        Offset of the register that holds where memory begins, for each memory port.
+    verilog
+        Module `sat`, as `sat_verilog` makes it.
     folder
         It is made if it is missing; files of the same names are replaced.
 
@@ -53,10 +50,10 @@ def write_project(
         "README.md": readme(card, flow, config),
         "build.tcl": _tcl("vitis" if flow == "vitis" else card.script),
         **{name: _tcl(name.removesuffix(".tcl")) for name in SCRIPTS[flow]},
-        "settings.tcl": settings(card, config, registers),
-        "config.json": json.dumps(config.to_dict(), indent=2) + "\n",
+        "settings.tcl": settings(card, config),
+        "config.json": json.dumps(description(config), indent=2) + "\n",
         "rtl/sat.v": verilog,
-        "rtl/sat_card.v": wrapper(ports),
+        "rtl/sat_card.v": wrapper(ports(config)),
     }
     if flow == "vitis":
         texts["link.cfg"] = link_config(config)
@@ -74,14 +71,16 @@ def write_project(
     return [folder / file for file in texts]
 
 
-def settings(card: Card, config: SATConfig, registers: list[int]) -> str:
+def settings(card: Card, config: SATConfig) -> str:
     """What the scripts need to know, as Tcl."""
+    registers = register_map(config)
+    bases = [registers[f"MEMORY_BASE_{port}"].offset for port in range(config.channels)]
     values = {
         "part": card.part,
         "board_part": card.board_part or "{}",
         "channels": config.channels,
         "clock_mhz": f"{config.clock_hz / 1e6:g}",
-        "base_registers": "{" + " ".join(f"0x{offset:x}" for offset in registers) + "}",
+        "base_registers": "{" + " ".join(f"0x{offset:x}" for offset in bases) + "}",
         "jobs": JOBS,
     }
     return "".join(f"set {name} {value}\n" for name, value in values.items())

@@ -18,9 +18,10 @@ _RUN_PCIE = """
 
 Load `sat.bit` (Vivado's hardware manager), rescan PCIe, load the `xdma` driver; then
 
-    python -c "from sparsat.boards.driver import open_card; print(open_card('xdma').version)"
+    sparsat card info --device xdma0 --config {config}
+    sparsat card selftest --device xdma0 --config {config}
 
-finds the accelerator. Memory channel i is at i · 16 GiB for the host.
+find the accelerator and run a layer on it. Memory channel i is at i · 16 GiB for the host.
 """
 
 _VITIS = """
@@ -31,11 +32,12 @@ _VITIS = """
         --config link.cfg -o sat.xclbin sat.xo
 
 The first makes the kernel `sat.xo`, the second links it. The kernel is user managed
-(`ap_ctrl` registers are not its way of starting): the host opens it as `xrt::ip`.
+(`ap_ctrl` registers are not its way of starting): the host opens it as `ip`.
 
 ## Run
 
-    python -c "from sparsat.boards.driver import open_card; print(open_card('sat.xclbin').version)"
+    sparsat card info --device sat.xclbin --config {config}
+    sparsat card selftest --device sat.xclbin --config {config}
 """
 
 
@@ -57,10 +59,10 @@ def readme(card: Card, flow: str, config: SATConfig) -> str:
 | `rtl/sat.v`, `rtl/sat_card.v` | the accelerator, and the module that is packaged |
 | `build.tcl` and the scripts it reads | the project |
 | {own} |
-| `config.json` | the configuration |
+| `config.json` | the configuration, ports and registers |
 """
     if flow == "vitis":
-        return head + _VITIS.format(platform=card.xrt)
+        return head + _VITIS.format(platform=card.xrt, config=config.name)
     pcie = card.script == "vivado"
     memory = "PCIe, one DDR4 controller per memory port" if pcie else "the processor's memory"
     board_files = (
@@ -69,4 +71,4 @@ def readme(card: Card, flow: str, config: SATConfig) -> str:
         else ""
     )
     body = _VIVADO.format(memory=memory, board_files=board_files)
-    return head + body + (_RUN_PCIE if pcie else "")
+    return head + body + (_RUN_PCIE.format(config=config.name) if pcie else "")

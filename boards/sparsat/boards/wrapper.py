@@ -1,18 +1,11 @@
 """Module `sat_card`: the accelerator under the names that Vivado's and Vitis' packagers know."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+from sparsat.hw.emit import Port
 
 RENAMED = {"s_axil_": "s_axi_control_"}
 """Prefixes of ports, inside and outside."""
-
-
-class Port(NamedTuple):
-    """A port of a Verilog module; `direction` is "in" or "out"."""
-
-    name: str
-    direction: str
-    width: int
 
 
 def wrapper(ports: Iterable[Port]) -> str:

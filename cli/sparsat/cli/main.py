@@ -2,7 +2,17 @@
 
 import typer
 
-from sparsat.cli import compare, explore, gemm, generate, simulate, train, train_on_machine, verify
+from sparsat.cli import (
+    card,
+    compare,
+    explore,
+    gemm,
+    generate,
+    simulate,
+    train,
+    train_on_machine,
+    verify,
+)
 
 app = typer.Typer(
     name="sparsat",
@@ -27,6 +37,7 @@ for module, function in (
     (compare, compare.compare),
     (explore, explore.explore),
     (verify, verify.verify),
+    (card, card.card),
 ):
     name = function.__name__.replace("_", "-")
     app.command(name, help=_flow(module.HELP), epilog=module.EXAMPLES)(function)

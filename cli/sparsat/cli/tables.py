@@ -2,10 +2,19 @@
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from sparsat.dataflow.schedule import SCHEDULES
+from sparsat.sim.report.text import quantity
 from sparsat.sim.simulate import Result, Timed
+
+OPTIMAL = SCHEDULES["optimal"]
+COMPARISON = (
+    "Regret: cycles beyond those of optimal. Utilisation: of GEMMs and updates, sparse and "
+    "dense. Last two: speedup over the same with dense weights."
+)
 
 ROWS = 32
 """Operations shown unless all are asked for."""
@@ -21,62 +30,73 @@ def print_result(result: Result, rows: int | None) -> None:
     by_cycles = sorted(range(len(ops)), key=lambda index: (-ops[index]["cycles"], index))
     shown = sorted(by_cycles[:rows])
     total = max(result.sparse.cycles, 1)
-    table = Table(title=_title(result), title_justify="left")
-    for name in ("layer", "stage", "dataflow", "Ir·Is"):
-        table.add_column(name, overflow="fold")
-    for name in ("cycles", "share", "utilisation"):
-        table.add_column(name, justify="right")
-    table.add_column("bound")
+    table = _table()
+    table.add_column("layer", overflow="fold")
+    for name in ("stage", "data-\nflow", "Ir·Is"):
+        table.add_column(name, no_wrap=True)
+    _numbers(table, "cycles", "share", "utili-\nsation")
+    table.add_column("bound", no_wrap=True)
     for index in shown:
         table.add_row(*_cells(ops[index], total))
-    console.print(table)
+    console.print(_title(result), table, sep="\n")
     left = [ops[index]["cycles"] for index in by_cycles[len(shown) :]]
     if left:
         share = sum(left) / total
         console.print(f"… {len(left)} more operations, {share:.1%} of the cycles; --all shows them")
-    console.print(_totals(result))
+    console.print("", _totals(result), sep="\n")
     for each in result.step.unmapped:
         names = ", ".join(each.ops[:3]) + (", …" if len(each.ops) > 3 else "")
         console.print(f"unmapped      {each.kind}, {each.share:.2%} of the FLOPs: {names}")
 
 
 def print_comparison(results: list[Result]) -> None:
-    """A row for each result."""
-    table = Table(title=f"{results[0].step.model}, batch {results[0].step.batch}")
-    table.title_justify = "left"
-    for name in ("config", "pattern", "schedule"):
-        table.add_column(name)
-    for name in ("cycles", "time", "utilisation", "dense", "GEMM+update ×", "whole step ×"):
-        table.add_column(name, justify="right")
+    """A row for each result. Regret: cycles beyond those of `optimal`, where that is there too."""
+    optimal = {_place(each): each.sparse.cycles for each in results if each.schedule is OPTIMAL}
+    step = results[0].step
+    table = _table()
+    table.add_column("config", overflow="fold")
+    for name in ("N:M", "schedule"):
+        table.add_column(name, no_wrap=True)
+    _numbers(table, "cycles", "regret", "utili-\nsation", "dense", "GEMM\n+update", "whole\nstep")
     for result in results:
         sparse, dense = result.sparse.totals(), result.dense.totals()
+        least = optimal.get(_place(result))
         table.add_row(
-            result.sparse.config.name,
-            _pattern(result.sparse),
+            *_place(result),
             result.schedule.name,
             f"{result.sparse.cycles:,}",
-            _time(sparse["seconds"]),
+            f"{result.sparse.cycles / least - 1:.1%}" if least else "-",
             f"{sparse['gemm_utilization']:.1%}",
             f"{dense['gemm_utilization']:.1%}",
-            f"{result.gemm_speedup:.3f}",
-            f"{result.speedup:.3f}",
+            f"{result.gemm_speedup:.3f}×",
+            f"{result.speedup:.3f}×",
         )
-    console = _console()
-    console.print(table)
-    console.print("Utilisation of GEMMs and updates; speedups over the same with dense weights.")
+    _console().print(f"{step.model}, batch {step.batch}", table, COMPARISON, sep="\n")
 
 
 def print_layers(results: list[Result]) -> None:
     """Cycles of every layer (all its stages but vector operations) in each result, side by side."""
-    table = Table(title="Cycles of GEMMs and updates by layer", title_justify="left")
+    table = _table()
     table.add_column("layer", overflow="fold")
     columns = [_by_layer(result) for result in results]
-    for result in results:
-        names = (result.sparse.config.name, _pattern(result.sparse), result.schedule.name)
-        table.add_column(" ".join(names), justify="right")
+    _numbers(table, *("\n".join((*_place(each), each.schedule.name)) for each in results))
     for layer in columns[0]:
         table.add_row(layer, *(f"{column[layer]:,}" for column in columns))
-    _console().print(table)
+    _console().print("\nCycles of GEMMs and updates by layer", table, sep="\n")
+
+
+def _table() -> Table:
+    """Close enough for 80 columns."""
+    return Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+
+
+def _numbers(table: Table, *names: str) -> None:
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+
+
+def _place(result: Result) -> tuple[str, str]:
+    return result.sparse.config.name, _pattern(result.sparse)
 
 
 def _by_layer(result: Result) -> dict[str, int]:
@@ -88,9 +108,9 @@ def _by_layer(result: Result) -> dict[str, int]:
 
 
 def _totals(result: Result) -> Table:
-    table = Table()
-    for number, name in enumerate(("total", _pattern(result.sparse), "dense", "speedup")):
-        table.add_column(name, justify="right" if number else "left")
+    table = _table()
+    table.add_column("total")
+    _numbers(table, _pattern(result.sparse), "dense", "speedup")
     sparse, dense = result.sparse, result.dense
     one, other = sparse.totals(), dense.totals()
     rows = (
@@ -105,13 +125,13 @@ def _totals(result: Result) -> Table:
         ("utilisation, GEMM+update", "gemm_utilization"),
     ):
         table.add_row(name, f"{one[key]:.1%}", f"{other[key]:.1%}", "")
-    giga = [f"{each['dram_bytes'] / 1e9:,.2f} GB" for each in (one, other)]
-    table.add_row("memory traffic", *giga, "")
-    room = [f"{each['memory_bytes'] / 2**30:,.2f} GiB" for each in (one, other)]
-    table.add_row("memory taken", *room, "")
-    joules = [f"{each['energy_joules']:,.2f} J" for each in (one, other)]
-    ratio = _ratio(other["energy_joules"], one["energy_joules"])
-    table.add_row("energy (45 nm estimate)", *joules, f"{ratio:.3f}×")
+    ratio = f"{_ratio(other['energy_joules'], one['energy_joules']):.3f}×"
+    for name, key, unit, gain in (
+        ("memory traffic", "dram_bytes", "B", ""),
+        ("memory taken", "memory_bytes", "B", ""),
+        ("energy (45 nm estimate)", "energy_joules", "J", ratio),
+    ):
+        table.add_row(name, *(quantity(each[key], unit) for each in (one, other)), gain)
     return table
 
 

@@ -38,7 +38,7 @@ def train_on_machine(
     steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 40,
     batch: Annotated[int, typer.Option(help="Digits in a step.")] = 16,
     hardware: Annotated[
-        bool, typer.Option(help="Run all products on the generated hardware, in Verilator.")
+        bool, typer.Option(help="Run each step on the generated hardware, in Verilator.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the first weights and the order of digits.")] = 0,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,

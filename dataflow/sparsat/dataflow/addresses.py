@@ -15,6 +15,7 @@ from sparsat.dataflow.sites import Site
 from sparsat.hw.array_op import log_m_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa import instructions as isa
+from sparsat.hw.timing import BANKS
 
 GUARD = 1 << 20
 """Bytes before the first tensor, and behind the last: the first slab of rows of an image may begin
@@ -31,32 +32,44 @@ HYPER = {
 }
 """Hyperparameters that programs are made with; whoever trains writes others before each step."""
 COPIES = ("forward", "forward_index", "backward", "backward_index")
+Places = dict[str, int]
+"""Addresses by the names that UPDATE has for them."""
 
 
 @dataclass(frozen=True)
 class WeightAddresses:
-    """Of one weight: masters, momentum, gradient, and the operand copies for FF and BP."""
+    """Of one parameter: its gradient, and the two sets of `master`, `momentum` and COPIES of which
+    one step reads the first and writes the second."""
 
-    master: int
-    momentum: int
     gradient: int
-    forward: int
-    forward_index: int
-    backward: int
-    backward_index: int
+    old: Places
+    new: Places
+
+    def update(self) -> Places:
+        """Fields of UPDATE."""
+        copies = {name: at for name, at in self.new.items() if name in COPIES}
+        return {
+            "gradient": self.gradient,
+            "master": self.old["master"],
+            "momentum": self.old["momentum"],
+            "new_master": self.new["master"],
+            "new_momentum": self.new["momentum"],
+            **copies,
+        }
 
 
 class Addresses:
     """Addresses for one program; `of` and `update` are asked in program order.
 
-    Without `pregenerated` the operand copies are dense. `end` is the first byte beyond all tensors.
+    Without `pregenerated` the operand copies are dense. `parity` is the set of parameters that the
+    step reads: 0 or 1, it writes the other. `end` is the first byte beyond all tensors.
     """
 
     def __init__(
-        self, config: SATConfig, step: Step, sites: list[Site], *, pregenerated: bool
+        self, config: SATConfig, step: Step, sites: list[Site], *, pregenerated: bool, parity: int
     ) -> None:
-        self._config, self._pregenerated = config, pregenerated
-        self._regions = Regions(config.line_bytes, GUARD)
+        self._config, self._pregenerated, self._parity = config, pregenerated, parity
+        self._regions = Regions(config, GUARD)
         self._weights = {
             site.op.layer: self._place(site) for site in sites if site.weights is not None
         }
@@ -102,14 +115,12 @@ class Addresses:
         assert isinstance(work, Update)
         if site.weights is None:
             blocks = self._blocks(work.elements)
-            places = self._plain[site.op.name]
+            places = self._plain[site.op.name].update()
             return isa.Update(**places, **HYPER, n=4, log_m=log_m_of(4), out_blocks=blocks)
         n, m = self._copied(site)
         weights, at = site.weights, self._weights[site.op.layer]
         return isa.Update(
-            master=at.master,
-            momentum=at.momentum,
-            gradient=at.gradient,
+            **at.update(),
             copies=1,
             n=n,
             log_m=log_m_of(m),
@@ -118,17 +129,14 @@ class Addresses:
             out_blocks=weights.outputs // self._config.block,
             transposed=int(turned),
             **HYPER,
-            **{name: getattr(at, name) for name in COPIES},
         )
 
     def _blocks(self, elements: int) -> int:
         """Blocks that a plain parameter is padded to."""
         return -(-elements // self._config.block**2)
 
-    def _place_plain(self, name: str, elements: int) -> dict[str, int]:
-        size = self._blocks(elements) * self._config.block**2 * SINGLE
-        fields = ("master", "momentum", "gradient")
-        return {field: self._regions.take(f"{name} {field}", size) for field in fields}
+    def _place_plain(self, name: str, elements: int) -> WeightAddresses:
+        return self._place_sets(name, self._blocks(elements) * self._config.block**2 * SINGLE, {})
 
     def _operands(self, site: Site) -> Operands:
         if not site.nests:
@@ -144,9 +152,9 @@ class Addresses:
         sparse = site.pattern is not None and self._pregenerated
         return Operands(
             self._at[site.a],
-            getattr(weight, values),
+            weight.old[values],
             self._at[site.out],
-            getattr(weight, indices) if sparse else 0,
+            weight.old[indices] if sparse else 0,
         )
 
     def _copied(self, site: Site) -> tuple[int, int]:
@@ -155,15 +163,30 @@ class Addresses:
 
     def _place(self, site: Site) -> WeightAddresses:
         weights: Weights = site.weights  # type: ignore[assignment]
-        layer, take = site.op.layer, self._regions.take
         n, m = self._copied(site)
         wide = weights.elements * site.products * SINGLE
         rows = weights.copy_rows(n, m) * site.products
         values = rows * self._config.cols * HALF
         index = rows * self._config.cols // 2 if n < m else 0
-        sizes = {"master": wide, "momentum": wide, "gradient": wide}
-        sizes |= {name: index if "index" in name else values for name in COPIES}
-        return WeightAddresses(**{k: take(f"{layer} {k}", v) for k, v in sizes.items()})
+        copies = {name: index if "index" in name else values for name in COPIES}
+        return self._place_sets(site.op.layer, wide, copies)
+
+    def _place_sets(self, name: str, wide: int, copies: Places) -> WeightAddresses:
+        """Room for a parameter of `wide` bytes with operand copies of these sizes.
+
+        Its update goes through five tensors at once, so these begin in banks well apart.
+        """
+        take = self._regions.take
+        gradient = take(f"{name} gradient", wide)
+        bank = self._regions.bank(gradient)
+        sets: list[Places] = []
+        for number in range(2):
+            at = {k: take(f"{name} {k} {number}", size) for k, size in copies.items()}
+            for kind in ("master", "momentum"):
+                bank += BANKS // 5
+                at[kind] = take(f"{name} {kind} {number}", wide, bank % BANKS)
+            sets.append(at)
+        return WeightAddresses(gradient, sets[self._parity], sets[1 - self._parity])
 
 
 def _names(site: Site) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+from math import inf
 
 from sparsat.dataflow import pair_fit, reduce_fit, spread_fit
 from sparsat.dataflow.halves import Halves
@@ -16,8 +17,6 @@ from sparsat.hw.array_op import Order
 from sparsat.hw.config import SATConfig
 
 Plan = SpreadPlan | ReducePlan | PairPlan | Repeated
-LATENCY = 60
-"""A guess at the memory's latency in cycles."""
 
 
 def plans(
@@ -44,9 +43,24 @@ def plans(
 
 
 def estimate(plan: Plan) -> int:
-    """Cycles if the array hides all moving but the first chunk's loads and the last's stores."""
+    """Cycles if the array hides all moving but the first chunk's loads and the last's stores, but
+    for memory's latency."""
     lines, first, last = plan.lines()
-    return max(plan.array_cycles(), lines) + first + last + 2 * LATENCY
+    return max(plan.array_cycles(), lines) + first + last
+
+
+def _shortest(candidates: Iterator[Plan]) -> Plan | None:
+    """The plan of the least estimate, the first of equals.
+
+    Lines are counted only where the array alone would not be too long already.
+    """
+    best, least = None, inf
+    for plan in candidates:
+        if plan.array_cycles() < least:
+            cycles = estimate(plan)
+            if cycles < least:
+                best, least = plan, cycles
+    return best
 
 
 @lru_cache(maxsize=4096)
@@ -58,7 +72,7 @@ def choose(
     prune: bool,
 ) -> Plan:
     """The plan of the least estimate, the first of equals. ValueError if none fits the machine."""
-    best = min(plans(config, policy, nests, pattern, prune), key=estimate, default=None)
+    best = _shortest(plans(config, policy, nests, pattern, prune))
     first = nests[0]
     if best is None and isinstance(first, Spread) and first.products > 1:
         groups = [

@@ -20,6 +20,8 @@ BUILTINS = {"resnet9": 32, "vit": 32, "vgg19": 32, "resnet18": 64, "resnet50": 2
 """Edge in pixels of the images of the dataset each is paired with."""
 
 DEFAULT_IMAGE = 224
+MAX_BATCH = 2**24
+"""More than any memory holds; PyTorch counts the bytes of a tensor in 64 bits."""
 
 Factory = Callable[[], tuple[Any, tuple[Any, ...]]]
 """() → (module, inputs); the inputs have shapes and types but no storage."""
@@ -36,8 +38,8 @@ class Spec:
 
 def parse_spec(text: str, batch: int) -> Spec:
     """Read a model's name. Raises a one-line `ValueError` that says what exists instead."""
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, not {batch}")
+    if not 1 <= batch <= MAX_BATCH:
+        raise ValueError(f"batch must be at least 1 and at most {MAX_BATCH}, not {batch}")
     rest, image = _split_image(text)
     if ".py" in rest:
         return _file_spec(rest, image or DEFAULT_IMAGE)

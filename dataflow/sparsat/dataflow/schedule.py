@@ -76,10 +76,17 @@ class Scheduled:
 
 
 def schedule_step(
-    config: SATConfig, step: Step, schedule: Schedule, pattern: Pattern | None
+    config: SATConfig,
+    step: Step,
+    schedule: Schedule,
+    pattern: Pattern | None,
+    *,
+    parity: int = 0,
 ) -> Scheduled:
     """Schedule every operation of `step`; `pattern` is (n, m), None for dense training.
 
+    Parameters with all that belongs to them lie in memory twice. A program with `parity` 0 reads
+    the first set and writes the second one, with 1 the other way round; nothing else differs.
     ValueError where the pattern or a layer does not fit the machine.
     """
     if pattern and pattern[1] > config.m_max:
@@ -87,7 +94,7 @@ def schedule_step(
             f"pattern {pattern[0]}:{pattern[1]} does not fit config {config.name}: "
             f"its groups hold at most {config.m_max} values"
         )
-    builder = _Builder(config, step, schedule, pattern)
+    builder = _Builder(config, step, schedule, pattern, parity)
     for site in builder.sites:
         try:
             builder.add(site)
@@ -98,11 +105,18 @@ def schedule_step(
 
 class _Builder:
     def __init__(
-        self, config: SATConfig, step: Step, schedule: Schedule, pattern: Pattern | None
+        self,
+        config: SATConfig,
+        step: Step,
+        schedule: Schedule,
+        pattern: Pattern | None,
+        parity: int,
     ) -> None:
         self.config, self.schedule = config, schedule
         self.sites = sites(config, step, pattern)
-        self.addresses = Addresses(config, step, self.sites, pregenerated=schedule.pregenerate)
+        self.addresses = Addresses(
+            config, step, self.sites, pregenerated=schedule.pregenerate, parity=parity
+        )
         self.program: list[isa.Instruction] = []
         self.plans: list[Planned] = []
         self.ordering = Ordering(self.program)

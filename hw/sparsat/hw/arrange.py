@@ -11,6 +11,7 @@ from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Mode, Opcode
 from sparsat.hw.isa.site import most_channels
 from sparsat.hw.line_cut import MARK, LineCut
+from sparsat.hw.parts import Parts
 from sparsat.hw.sore import SORE
 from sparsat.hw.sore_lane import columns_per_lane
 from sparsat.hw.transposer import Transposer
@@ -30,6 +31,8 @@ class Arrange(wiring.Component):
     Parameters
     ----------
     config : SATConfig
+    parts : Parts
+        Of `SORE`, which says what is without.
 
     Members
     -------
@@ -41,8 +44,8 @@ class Arrange(wiring.Component):
         It is the last of its chunk, of the instruction.
     """
 
-    def __init__(self, *, config: SATConfig):
-        self.config = config
+    def __init__(self, *, config: SATConfig, parts: Parts | None = None):
+        self.config, self._parts = config, parts
         super().__init__(
             {
                 "x": In(fields_layout(Opcode.LOAD_B)),
@@ -62,7 +65,7 @@ class Arrange(wiring.Component):
         config, x = self.config, self.x
         most_parts = most_channels(config) // config.cols
         m.submodules.cut = cut = LineCut(config=config)
-        m.submodules.sore = sore = SORE(config=config)
+        m.submodules.sore = sore = SORE(config=config, parts=self._parts)
         m.submodules.transposer = transposer = Transposer(config=config, most_parts=most_parts)
         prune = x.mode == Mode.PRUNE
         words = sore.i.payload

@@ -1,4 +1,4 @@
-"""What LOAD and STORE have in common: instructions from the queue, and their chunks' tokens."""
+"""What LOAD, STORE and UPDATE have in common: instructions from the queue, their chunks' tokens."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
@@ -19,7 +19,7 @@ class Chunks(wiring.Component):
     ----------
     opcode : Opcode
     token : Sem
-        What a chunk takes.
+        What a chunk takes, if anything.
 
     Members
     -------
@@ -50,7 +50,7 @@ class Chunks(wiring.Component):
         The engine has stopped at instruction `number`.
     """
 
-    def __init__(self, *, opcode: Opcode, token: Sem):
+    def __init__(self, *, opcode: Opcode, token: Sem | None):
         self.token = token
         queued = queued_layout(opcode)
         super().__init__(
@@ -93,7 +93,8 @@ class Chunks(wiring.Component):
                 chunk()
 
         def chunk():
-            m.d.comb += self.take.eq(1 << self.token)
+            if self.token is not None:
+                m.d.comb += self.take.eq(1 << self.token)
             m.d.sync += left.eq(SETUP - 2)
             m.next = "CHUNK"
             with m.If(self.taken):

@@ -36,7 +36,7 @@ class SATConfig:
     a_scratch_kib, b_scratch_kib, c_scratch_kib : int
         Scratchpads, KiB, both halves: one of the private copies of A, the values of B, C.
     sore_lanes, wuve_lanes : int
-        Lanes of the N:M reduction and weight-update engines. The former divide `cols`.
+        Lanes of the N:M reduction and weight-update engines; they divide `cols`.
     axi_bits, channels : int
         Width of one memory port and number of ports. A burst of 64 beats lies within 4 KiB, as AXI
         demands, and a line's number is part of its address.
@@ -80,9 +80,10 @@ class SATConfig:
         self._need("a_link", self.a_link in (1, 2), "1 or 2 values per cycle")
         for field in ("a_scratch_kib", "b_scratch_kib", "c_scratch_kib"):
             self._need(field, 1 <= getattr(self, field) <= 65536, "from 1 to 65536 KiB")
-        divides = self.sore_lanes >= 1 and self.cols % self.sore_lanes == 0
-        self._need("sore_lanes", divides, f"a divisor of cols={self.cols}")
-        self._need("wuve_lanes", 1 <= self.wuve_lanes <= 256, "from 1 to 256")
+        for field in ("sore_lanes", "wuve_lanes"):
+            lanes = getattr(self, field)
+            divides = lanes >= 1 and self.cols % lanes == 0
+            self._need(field, divides, f"a divisor of cols={self.cols}")
         self._need("axi_bits", _power_of_two(self.axi_bits, 64, 512), "a power of two, 64 to 512")
         self._need("channels", self.channels in (1, 2, 4), "1, 2 or 4")
         most = self.line_bytes // 4

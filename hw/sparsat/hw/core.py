@@ -1,11 +1,16 @@
 """The accelerator without its registers: everything that runs a program."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from sparsat.hw import exec as exec_engine
+from sparsat.hw import sore
+from sparsat.hw import update as update_engine
 from sparsat.hw.axi import axi_signature, line_bits
-from sparsat.hw.burst_words import NUMBER_BITS
+from sparsat.hw.burst_words import NUMBER_BITS, Requester
 from sparsat.hw.bursts import block_bits
 from sparsat.hw.config import SATConfig
 from sparsat.hw.deadlock import Deadlock
@@ -14,11 +19,18 @@ from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.load_b import PLANES
 from sparsat.hw.memory_side import MemorySide
-from sparsat.hw.parts import Parts
+from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.semaphores import ENGINES
+from sparsat.hw.update import Update
 from sparsat.hw.vector import FIELDS, VectorEngine
 
-RUNNERS = tuple(engine for engine in ENGINES if engine is not Opcode.UPDATE)
+
+def part_makers(config: SATConfig) -> Makers:
+    """What is repeated, by Verilog module name."""
+    makers: dict = {}
+    for each in (sore, exec_engine, update_engine):
+        makers |= each.part_makers(config)
+    return makers
 
 
 class Core(wiring.Component):
@@ -30,7 +42,7 @@ class Core(wiring.Component):
     ----------
     config : SATConfig
     parts : Parts
-        With `exec.part_makers`.
+        With `part_makers`.
 
     Members
     -------
@@ -74,16 +86,18 @@ class Core(wiring.Component):
             "error_number": Out(NUMBER_BITS),
         }
         ports |= {f"axi_{port}": Out(axi_signature(config)) for port in range(config.channels)}
-        for engine in RUNNERS:
+        for engine in ENGINES:
             ports |= {f"{engine.name.lower()}_{port}": Out(1) for port in ("started", "ended")}
         super().__init__(ports)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = MemorySide(config=self.config)
+        m.submodules.memory = memory = MemorySide(config=self.config, parts=self.parts)
         m.submodules.exec = exec_ = ExecEngine(config=self.config, parts=self.parts)
         m.submodules.vector = vector = VectorEngine()
-        for name, engine in (("exec", exec_), ("vector", vector)):
+        m.submodules.update = update = Update(config=self.config, parts=self.parts)
+        outside: dict[str, Any] = {"exec": exec_, "update": update, "vector": vector}
+        for name, engine in outside.items():
             connect(m, getattr(memory, f"queue_{name}"), engine.i)
             connect(m, engine.tokens, getattr(memory, f"tokens_{name}"))
         for channel in range(self.config.channels):
@@ -101,16 +115,18 @@ class Core(wiring.Component):
             exec_.stop.eq(memory.stop),
         ]
         self._scratchpads(m, memory, exec_)
+        self._update(m, memory, update)
         for port in ("started", "ended"):
             for name in ("load_a", "load_b", "store"):
                 m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(memory, f"{name}_{port}"))
-            for name, engine in (("exec", exec_), ("vector", vector)):
+            for name, engine in outside.items():
                 m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(engine, port))
-        deadlock = self._ends(m, memory, exec_, vector)
+        deadlock = self._ends(m, memory, exec_, update, vector)
         self._errors(
             m,
             (memory.error, memory.error_number),
             (exec_.error, exec_.error_number),
+            (update.error, update.error_number),
             (deadlock.found * Error.DEADLOCK, deadlock.number),
         )
         return m
@@ -135,15 +151,31 @@ class Core(wiring.Component):
             memory.store_values.eq(exec_.stored),
         ]
 
-    def _ends(self, m, memory, exec_, vector):
+    def _update(self, m, memory, update):
+        connect(m, update.request, memory.request_update)
+        connect(m, update.write, memory.write_update)
+        m.d.comb += [
+            update.line_valid.eq(memory.line_valid[Requester.UPDATE]),
+            update.line.eq(memory.line),
+            update.written.eq(memory.written[Requester.UPDATE]),
+            update.written_tag.eq(memory.written_tag),
+        ]
+        with m.If(update.overflow):
+            m.d.sync += self.overflow.eq(1)
+
+    def _ends(self, m, memory, exec_, update, vector):
         """Whether all is done, or nothing can go on."""
         m.submodules.deadlock = deadlock = Deadlock()
         idle = {
             Opcode.EXEC: exec_.idle & ~memory.queue_exec.valid,
-            Opcode.UPDATE: ~memory.queue_update.valid,
+            Opcode.UPDATE: update.idle & ~memory.queue_update.valid,
             Opcode.VECTOR: vector.idle & ~memory.queue_vector.valid,
         }
-        number = {Opcode.EXEC: exec_.error_number, Opcode.UPDATE: 0, Opcode.VECTOR: vector.number}
+        number = {
+            Opcode.EXEC: exec_.error_number,
+            Opcode.UPDATE: update.error_number,
+            Opcode.VECTOR: vector.number,
+        }
         lacks = {Opcode.EXEC: exec_.waits & ~exec_.idle}
         for place, engine in enumerate(ENGINES):
             name = engine.name.lower()

@@ -9,8 +9,7 @@ from typing import NamedTuple
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
-from sparsat.hw import exec as exec_
-from sparsat.hw import stce
+from sparsat.hw import core, stce
 from sparsat.hw.config import SATConfig
 from sparsat.hw.parts import Parts
 from sparsat.hw.register_map import register_map
@@ -36,7 +35,7 @@ def stce_verilog(config: SATConfig) -> str:
 
 def sat_verilog(config: SATConfig) -> str:
     """Module `sat`, the accelerator, and the modules of its parts as one Verilog text."""
-    parts = Parts(exec_.part_makers(config), once=True)
+    parts = Parts(core.part_makers(config), once=True)
     return _verilog(parts, SAT(config=config, parts=parts), "sat")
 
 

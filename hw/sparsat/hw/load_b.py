@@ -11,6 +11,7 @@ from sparsat.hw.isa.instructions import Mode, Opcode
 from sparsat.hw.isa.site import half_rows_b, most_channels
 from sparsat.hw.load import Load
 from sparsat.hw.load_walk import half_lines, rows_of_line
+from sparsat.hw.parts import Parts
 from sparsat.hw.timing import ROOM
 
 PLANES = {"values": False, "indices": True}
@@ -40,6 +41,8 @@ class LoadB(Load):
     Parameters
     ----------
     config : SATConfig
+    parts : Parts
+        Of `SORE`, which says what is without.
 
     Members
     -------
@@ -48,7 +51,8 @@ class LoadB(Load):
     Others: see `Load`.
     """
 
-    def __init__(self, *, config: SATConfig):
+    def __init__(self, *, config: SATConfig, parts: Parts | None = None):
+        self._parts = parts
         writes = {
             f"{plane}_{name}": Out(shape)
             for plane, index in PLANES.items()
@@ -76,7 +80,7 @@ class LoadB(Load):
         return wrong | Cat((x.mode == mode) & bad for mode, bad in by_mode.items()).any()
 
     def _write(self, m, chunks, asked):
-        m.submodules.arrange = arrange = Arrange(config=self.config)
+        m.submodules.arrange = arrange = Arrange(config=self.config, parts=self._parts)
         tag = self.line.tag
         copied = self.line_valid & ~tag.arranged
         full, half, outside = Signal(), Signal(), Signal()

@@ -24,6 +24,7 @@ from sparsat.hw.isa.site import half_rows_c
 from sparsat.hw.load import LoadA
 from sparsat.hw.load_b import PLANES, LoadB, plane_ports
 from sparsat.hw.load_walk import half_lines
+from sparsat.hw.parts import Parts
 from sparsat.hw.semaphores import ENGINES, TOKENS, Semaphores
 from sparsat.hw.store import Store
 from sparsat.hw.timing import QUEUE
@@ -42,6 +43,8 @@ class MemorySide(wiring.Component):
     Parameters
     ----------
     config : SATConfig
+    parts : Parts
+        Of `SORE`, which says what is without.
 
     Members
     -------
@@ -75,8 +78,8 @@ class MemorySide(wiring.Component):
         The first error, and the instruction.
     """
 
-    def __init__(self, *, config: SATConfig):
-        self.config = config
+    def __init__(self, *, config: SATConfig, parts: Parts | None = None):
+        self.config, self._parts = config, parts
         ports = {
             "start": In(1),
             "program": In(line_bits(config)),
@@ -193,7 +196,7 @@ class MemorySide(wiring.Component):
         return load
 
     def _load_b(self, m, bursts):
-        load = LoadB(config=self.config)
+        load = LoadB(config=self.config, parts=self._parts)
         self._lines(m, bursts, load, Requester.LOAD_B)
         for plane, index in PLANES.items():
             for port in plane_ports(self.config, index=index):

@@ -9,7 +9,7 @@ from sparsat.hw.axi_lite import axi_lite_signature
 from sparsat.hw.bursts import BURST_BITS
 from sparsat.hw.config import SATConfig
 from sparsat.hw.control import Control
-from sparsat.hw.core import RUNNERS, Core
+from sparsat.hw.core import Core
 from sparsat.hw.parts import Parts
 from sparsat.hw.register_map import ADDRESS_BITS as LITE_BITS
 from sparsat.hw.registers import Registers
@@ -24,7 +24,7 @@ CACHE = 0b0011
 EVENTS = (
     "begins",
     "dispatched",
-    *(f"{engine.name.lower()}_{port}" for engine in RUNNERS for port in ("started", "ended")),
+    *(f"{engine.name.lower()}_{port}" for engine in ENGINES for port in ("started", "ended")),
 )
 """The bits of port `events`: a program begins in the next cycle, and what `Core` says."""
 
@@ -63,7 +63,7 @@ class SAT(wiring.Component):
     ----------
     config : SATConfig
     parts : Parts
-        With `exec.part_makers`.
+        With `core.part_makers`.
 
     Members
     -------
@@ -164,7 +164,7 @@ class SAT(wiring.Component):
 
     def _status(self, m, core, control, registers):
         """What the machine says to the host."""
-        waited, gap = Signal(), Signal(8 - len(control.state))
+        gap = Signal(8 - len(control.state))
         m.d.comb += [
             control.done.eq(core.done),
             control.drained.eq(core.drained),
@@ -176,9 +176,8 @@ class SAT(wiring.Component):
             registers.error_instruction.eq(control.error_number),
             registers.vector_op.eq(core.op),
             registers.end.eq(control.ended),
-            registers.vector.eq(core.waiting & ~waited),
+            registers.vector.eq(core.vector_started),
         ]
-        m.d.sync += waited.eq(core.waiting)
         # The first cycle is number 0.
         counts, later = Signal(), Signal()
         m.d.comb += counts.eq(control.running & ~core.done)

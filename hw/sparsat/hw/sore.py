@@ -6,8 +6,19 @@ from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.sore_lane import SORELane, columns_per_lane, lane_control
 from sparsat.hw.timing import SORE_LATENCY
+
+
+def lane_kind(config: SATConfig, *, marks: bool) -> str:
+    """Name of the lanes' module: they differ in nothing else."""
+    return f"sore_{'marks' if marks else 'lane'}_{columns_per_lane(config)}"
+
+
+def part_makers(config: SATConfig, *, marks: bool = False) -> Makers:
+    """What is repeated, by Verilog module name."""
+    return {lane_kind(config, marks=marks): lambda: SORELane(config=config, marks=marks)}
 
 
 def dense_word(config: SATConfig) -> StructLayout:
@@ -20,6 +31,11 @@ def kept_word(config: SATConfig) -> StructLayout:
     """Values of a row of kept ones, the lowest column lowest, and their indices in their group."""
     lanes = config.sore_lanes
     return StructLayout({"values": config.fmt.width * lanes, "indices": config.index_bits * lanes})
+
+
+def mark_word(config: SATConfig) -> StructLayout:
+    """Of the values of a row, the lowest column lowest: whether they are kept."""
+    return StructLayout({"kept": config.sore_lanes})
 
 
 class SORE(wiring.Component):
@@ -35,11 +51,15 @@ class SORE(wiring.Component):
     Parameters
     ----------
     config : SATConfig
+    marks : bool
+        All M rows of a group leave, and of each value only whether it is kept.
+    parts : Parts
+        With `part_makers`; without, all lanes are Amaranth components.
 
     Members
     -------
     i : In(stream of dense_word(config))
-    o : Out(stream of kept_word(config))
+    o : Out(stream of kept_word(config), or of mark_word(config))
 
     A group's first word leaves `latency` cycles after its last one has come, or when the group
     before has left. Words come one per cycle, without a pause between groups unless `o` is held up.
@@ -49,13 +69,15 @@ class SORE(wiring.Component):
 
     latency = SORE_LATENCY
 
-    def __init__(self, *, config: SATConfig):
-        self.config = config
+    def __init__(self, *, config: SATConfig, marks: bool = False, parts: Parts | None = None):
+        self.config, self._marks = config, marks
+        self._parts = parts or Parts(part_makers(config, marks=marks), once=False)
         self._columns = columns_per_lane(config)
+        out = mark_word(config) if marks else kept_word(config)
         super().__init__(
             {
                 "i": In(stream.Signature(dense_word(config))),
-                "o": Out(stream.Signature(kept_word(config))),
+                "o": Out(stream.Signature(out)),
             }
         )
 
@@ -63,14 +85,14 @@ class SORE(wiring.Component):
         m = Module()
         i, o = self.i.payload, self.o.payload
         self._ctl = Signal(lane_control(self.config))
+        kind = lane_kind(self.config, marks=self._marks)
         for n in range(self.config.sore_lanes):
-            m.submodules[f"lane_{n}"] = lane = SORELane(config=self.config)
-            m.d.comb += [
-                lane.ctl.eq(self._ctl),
-                lane.i.eq(i["values"].word_select(n, len(lane.i))),
-                o["values"].word_select(n, len(lane.value)).eq(lane.value),
-                o["indices"].word_select(n, len(lane.index)).eq(lane.index),
-            ]
+            lane = self._parts.place(m, kind, f"lane_{n}")
+            m.d.comb += [lane.ctl.eq(self._ctl), lane.i.eq(i["values"].word_select(n, len(lane.i)))]
+            outs = {"kept": "kept"} if self._marks else {"values": "value", "indices": "index"}
+            for name, own in outs.items():
+                out = getattr(lane, own)
+                m.d.comb += o[name].word_select(n, len(out)).eq(out)
         numbered = self._number(m)
         tags = [Signal(numbered.shape(), name=f"tag_{stage}") for stage in (1, 2)]
         with m.If(self._ctl.advance):
@@ -144,7 +166,8 @@ class SORE(wiring.Component):
         ]
         with m.If(ctl.advance):
             m.d.sync += [done.eq(tag.valid & tag.last), half.eq(half ^ (tag.valid & tag.last))]
-            m.d.sync += [n.eq(tag.n), ctl.dropped.eq(tag.drop)]
+            rows = tag.end + 1 if self._marks else tag.n
+            m.d.sync += [n.eq(rows), ctl.dropped.eq(tag.drop)]
             m.d.sync += ctl.inside.eq((2 << tag.end) - 1)
         return done, n, ~half
 

@@ -63,6 +63,8 @@ class SORELane(wiring.Component):
     Parameters
     ----------
     config : SATConfig
+    marks : bool
+        It tells of all values, in order, whether they are kept, and does not give them back.
 
     Members
     -------
@@ -70,17 +72,19 @@ class SORELane(wiring.Component):
     i : In(fmt.width)
     value : Out(fmt.width), index : Out(index_bits)
         Registered with `send`.
+    kept : Out(1)
+        The same, in place of them with `marks`.
     """
 
-    def __init__(self, *, config: SATConfig):
-        self.config = config
+    def __init__(self, *, config: SATConfig, marks: bool = False):
+        self.config, self._marks = config, marks
         width = config.fmt.width
+        out = {"kept": 1} if marks else {"value": width, "index": config.index_bits}
         super().__init__(
             {
                 "ctl": In(lane_control(config)),
                 "i": In(width),
-                "value": Out(width),
-                "index": Out(config.index_bits),
+                **{name: Out(bits) for name, bits in out.items()},
             }
         )
 
@@ -89,7 +93,20 @@ class SORELane(wiring.Component):
         self._enter(m)
         self._judge(m)
         members = self._remember(m)
-        self._send(m, members)
+        left = [Signal(len(mask), name=f"left_{n}") for n, mask in enumerate(members)]
+        if self._marks:
+            rest = left[-1] >> 1
+            with m.If(self.ctl.send.valid):
+                m.d.sync += self.kept.eq(left[-1][0])
+        else:
+            rest = left[-1] & (left[-1] - 1)
+            self._send(m, left[-1])
+        with m.If(self.ctl.send.valid):
+            m.d.sync += [to.eq(of) for to, of in zip(left, [rest, *left[:-1]], strict=True)]
+        with m.If(self.ctl.load):
+            dropped = self.ctl.dropped.replicate(self.config.m_max)
+            kept = [(mask ^ dropped) & self.ctl.inside for mask in members]
+            m.d.sync += [to.eq(of) for to, of in zip(left, kept, strict=True)]
         return m
 
     def _enter(self, m):
@@ -160,18 +177,17 @@ class SORELane(wiring.Component):
             m.d.comb += after[k].eq(Mux(ctl.position == k, entered, member[k] & ~left))
         return members
 
-    def _send(self, m, members):
-        """What is left of the finished masks goes round; their lowest bits are sent and cut off."""
+    def _send(self, m, left):
+        """The values of a finished mask, of which the lowest bits have been cut off."""
         ctl, value = self.ctl, self._value
         turn = Cat(ctl.remember.column, ctl.remember.half)
         m.submodules.values = values = Memory(
             shape=len(value), depth=self.config.m_max << len(turn), init=[]
         )
         store, load = values.write_port(), values.read_port(domain="comb")
-        left = [Signal(len(mask), name=f"left_{n}") for n, mask in enumerate(members)]
         index = Signal.like(self.index)
         m.d.comb += [
-            index.eq(self._lowest(m, left[-1])),
+            index.eq(self._lowest(m, left)),
             store.en.eq(ctl.remember.valid),
             store.addr.eq(Cat(ctl.remember.position, turn)),
             store.data.eq(value),
@@ -179,12 +195,6 @@ class SORELane(wiring.Component):
         ]
         with m.If(ctl.send.valid):
             m.d.sync += [self.value.eq(load.data), self.index.eq(index)]
-            rest = [left[-1] & (left[-1] - 1), *left[:-1]]
-            m.d.sync += [to.eq(of) for to, of in zip(left, rest, strict=True)]
-        with m.If(ctl.load):
-            dropped = ctl.dropped.replicate(self.config.m_max)
-            kept = [(mask ^ dropped) & ctl.inside for mask in members]
-            m.d.sync += [to.eq(of) for to, of in zip(left, kept, strict=True)]
 
     @staticmethod
     def _lowest(m, bits):

@@ -48,8 +48,20 @@ SORE_LATENCY = 5
 """From the last word of a group, in SORE, to the first one that is kept."""
 TRANSPOSER_LATENCY = 3
 """From the last row of a block, in the transposer, to its first column."""
-UPDATE_AHEAD = 2
-"""Blocks that UPDATE reads ahead of its writes."""
+UPDATE_AHEAD = 7
+"""Squares that UPDATE reads ahead of its writes."""
+UPDATE_MASK = SORE_LATENCY + 3
+"""From the last word of a square that UPDATE prunes to the first one that it updates, as far as
+that does not depend on the pattern, ..."""
+UPDATE_COMPUTED = 36
+"""... from the last word of a square that it updates to its lines being ready to be written, ..."""
+UPDATE_COPIED = UPDATE_COMPUTED + TRANSPOSER_LATENCY + SORE_LATENCY + 2
+"""... and to those of its copies, as far as that does not depend on the pattern."""
+
+BANKS = 16
+PAGE_BYTES = 8192
+"""Of the DDR4 behind a port: its banks, and bytes of an open page, here of 512 bytes in each of 16
+chips of 4 bits. Page after page an address goes through all banks."""
 
 START = 6
 """From taking an operation to its first slot."""
@@ -196,3 +208,22 @@ def array_cycles(config: SATConfig, op: ArrayOp) -> int:
     """
     pace = array_pace(config, op)
     return end(pace, first_chunk(pace, 0, 0), op.tiles) + array_tail(config, op)
+
+
+def update_latencies(
+    config: SATConfig, n: int, m: int, *, pruned: bool, transposed: bool
+) -> tuple[int, int]:
+    """Cycles from the last word of a square that enters UPDATE to asking, at the earliest, for the
+    bursts of its new weights, and of its copies.
+
+    The first stage prunes the old weights, if that is due, the second one updates them, the third
+    one prunes the new ones. Turning a square over, in the first stage if it is `transposed` and
+    always in the third, takes a block of `cols` rows.
+    """
+    words = config.cols // config.wuve_lanes
+    square, block = config.block**2 // config.wuve_lanes, config.cols * words
+    mask = 0
+    if pruned:
+        mask = UPDATE_MASK + m * words + square
+        mask += 2 * transposed * (TRANSPOSER_LATENCY + block)
+    return mask + UPDATE_COMPUTED, mask + UPDATE_COPIED + square + block + n * words

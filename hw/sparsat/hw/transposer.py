@@ -34,12 +34,14 @@ class Transposer(wiring.Component):
         `cols` must be a power of two.
     most_parts : int
         Parts of a row, at most.
+    bits : int
+        Of a value; None for those of an operand.
 
     Members
     -------
-    i : In(stream of fmt.width * cols)
+    i : In(stream of bits * cols)
         A part of a row of the block, its first value lowest.
-    o : Out(stream of fmt.width * cols)
+    o : Out(stream of bits * cols)
         A column of the block in the same order.
     more : In(range(most_parts))
         Parts of a row but one; only where `most_parts` is not 1. It changes between blocks, when
@@ -52,8 +54,9 @@ class Transposer(wiring.Component):
 
     latency = TRANSPOSER_LATENCY
 
-    def __init__(self, *, config: SATConfig, most_parts: int = 1):
-        self._bits, self._cols, self._width = row_number_bits(config), config.cols, config.fmt.width
+    def __init__(self, *, config: SATConfig, most_parts: int = 1, bits: int | None = None):
+        self._bits, self._cols = row_number_bits(config), config.cols
+        self._width = bits or config.fmt.width
         self._parts = range(most_parts)
         row = stream.Signature(self._width * self._cols)
         more = {"more": In(self._parts)} if most_parts > 1 else {}
@@ -61,7 +64,8 @@ class Transposer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        store, advance, load = Signal(), Signal(), Signal()
+        store, advance, fetch, load = Signal(), Signal(), Signal(), Signal()
+        loaded, by = Signal(), Signal(self._bits)
         full = Signal(2)  # the halves that hold a whole block
         row, row_part, row_half, block_came = self._places(m, store, "row", rows_first=False)
         column, part, half, block_left = self._places(m, load, "column", rows_first=True)
@@ -69,17 +73,19 @@ class Transposer(wiring.Component):
             self.i.ready.eq(~full.bit_select(row_half, 1)),
             store.eq(self.i.valid & self.i.ready),
             advance.eq(~self.o.valid | self.o.ready),
-            load.eq(full.bit_select(half, 1) & advance),
+            fetch.eq(~loaded | advance),
+            load.eq(full.bit_select(half, 1) & fetch),
         ]
         with m.If(block_came):
             m.d.sync += full.bit_select(row_half, 1).eq(1)
         with m.If(block_left):
             m.d.sync += full.bit_select(half, 1).eq(0)
-        loaded, by = Signal(), Signal(self._bits)
         with m.If(load):
             m.d.sync += by.eq(column)
+        with m.If(fetch):
+            m.d.sync += loaded.eq(load)
         with m.If(advance):
-            m.d.sync += [loaded.eq(load), self.o.valid.eq(loaded)]
+            m.d.sync += self.o.valid.eq(loaded)
 
         values = [self.i.payload.word_select(n, self._width) for n in range(self._cols)]
         held = []

@@ -21,7 +21,8 @@ class VectorEngine(wiring.Component):
     waiting : Out(1), op : Out
         The host is to do `op`, from the cycle after `started` on, ...
     acknowledge : In(1)
-        ... until it has: that is the instruction's end. What it signals is given in that cycle.
+        ... until it has: that is the instruction's end. What it signals is given in that cycle, in
+        which the next one may start.
     started, ended : Out(1)
     idle : Out(1), number : Out
         There is no instruction; the number of the last one.
@@ -48,18 +49,23 @@ class VectorEngine(wiring.Component):
             with m.If(tokens.waited):
                 m.next = "HOST"
 
+        def pop():
+            m.d.comb += self.i.ready.eq(1)
+            m.next = "IDLE"
+            with m.If(self.i.valid):
+                m.d.sync += [x.eq(self.i.payload.x), self.number.eq(self.i.payload.number)]
+                start(self.i.payload.x.wait)
+
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.i.ready.eq(1), self.idle.eq(1)]
-                with m.If(self.i.valid):
-                    m.d.sync += [x.eq(self.i.payload.x), self.number.eq(self.i.payload.number)]
-                    start(self.i.payload.x.wait)
+                m.d.comb += self.idle.eq(1)
+                pop()
             with m.State("WAIT"):
                 start(x.wait)
             with m.State("HOST"):
                 m.d.comb += [self.waiting.eq(1), self.ended.eq(self.acknowledge)]
                 with m.If(self.acknowledge):
                     m.d.comb += tokens.give.eq(x.signal)
-                    m.next = "IDLE"
+                    pop()
         m.d.comb += self.op.eq(x.op)
         return m

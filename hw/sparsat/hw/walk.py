@@ -41,7 +41,8 @@ class WalkChunks(wiring.Component):
     own : Out(StructLayout)
         The fields of the instruction that is walked, from `start` on.
     start : Out(1)
-        A chunk begins: its loops run from the next cycle on.
+        A chunk begins: its loops run from the next cycle on. That may be the cycle in which the one
+        before it is `done`: no cycle is lost where operands are read at the full rate.
     current : Out(CHUNK)
         It, from the next cycle on.
     first, first_inner : Out(1)
@@ -71,7 +72,8 @@ class WalkChunks(wiring.Component):
         m.submodules.queue = queue = Queue(shape=CHUNK, depth=AHEAD)
         m.d.comb += [queue.i.valid.eq(self.chunk_valid), queue.i.payload.eq(self.chunk)]
         outer, inner = Signal(self.own.outer.shape()), Signal(self.own.inner.shape())
-        pending, last, wait = Signal(), Signal(), Signal(range(self.flight + SETTLE))
+        pending, wait = Signal(), Signal(range(self.flight + SETTLE))
+        last, was_last = Signal(), Signal()  # of the chunks to come, and under way
         m.d.comb += last.eq((outer == 1) & (inner == 1))
         begin = self._begin(m, queue, last, inner)
         with m.If(self.decoded):
@@ -94,18 +96,22 @@ class WalkChunks(wiring.Component):
                     m.next = "RUN"
             with m.State("RUN"):
                 with m.If(self.done):
-                    m.d.sync += [self.first.eq(0), self.first_inner.eq(inner == 1)]
-                    m.d.sync += inner.eq(inner - 1)
-                    with m.If(inner == 1):
-                        m.d.sync += [inner.eq(self.own.inner), outer.eq(outer - 1)]
-                    m.next = "READY"
-                    with m.If(last):
+                    with m.If(was_last):
                         m.d.sync += wait.eq(self.flight)
                         m.next = "FLIGHT"
+                    with m.Else():
+                        m.d.comb += self.start.eq(begin)
+                        with m.If(~begin):
+                            m.next = "READY"
             with m.State("FLIGHT"):
                 m.d.sync += wait.eq(wait - 1)
                 with m.If(wait == 0):
                     m.next = "FREE"
+        with m.If(self.start):
+            m.d.sync += [self.first.eq(0), self.first_inner.eq(inner == 1), was_last.eq(last)]
+            m.d.sync += inner.eq(inner - 1)
+            with m.If(inner == 1):
+                m.d.sync += [inner.eq(self.own.inner), outer.eq(outer - 1)]
         return m
 
     def _begin(self, m, queue, last, inner):

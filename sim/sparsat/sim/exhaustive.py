@@ -58,7 +58,7 @@ def _product(
 
 def _alone(config: SATConfig, step: Step, site: Site, plan: Plan) -> list[Instruction]:
     """A program of one product."""
-    at = Addresses(config, step, [site], pregenerated=True).of(site)
+    at = Addresses(config, step, [site], pregenerated=True, parity=0).of(site)
     program: list[Instruction] = []
     instructions = [replace(each, op=0) for each in plan.emit(at)]
     Ordering(program).gemm(instructions, site.op, b_is_weight=site.weighted)

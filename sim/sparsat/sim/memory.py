@@ -16,15 +16,13 @@ import numpy as np
 from numba import njit
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.timing import BANKS, PAGE_BYTES
 from sparsat.sim.records import record
 
 LATENCY = 60
 """Cycles from the end of a burst's service until its lines have arrived, or are safe."""
 MEMORIES = ("fixed", "ddr4")
 
-BANKS = 16
-PAGE_BYTES = 8192
-"""Of one port: a page of 512 bytes in each of 16 chips of 4 bits."""
 PEAK = 19.2e9
 """Bytes per second of one port: 64 bits at 2400 MT/s."""
 

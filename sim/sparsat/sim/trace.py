@@ -3,7 +3,8 @@ instructions are slices named after their operation.
 
 One microsecond of the trace is one of the machine. An engine takes up an instruction while the
 end of the one before it is still under way. Slices of a thread must not overlap, so there a slice
-begins where the one before it ends. Slices are written one by one.
+begins where the one before it ends, and ends a nanosecond early: some viewers add `ts` and `dur` in
+floating point. Slices are written one by one.
 """
 
 import json
@@ -24,6 +25,8 @@ def write_trace(timed: Timed, file: TextIO) -> None:
 
 
 def _events(timed: Timed) -> Iterator[dict[str, Any]]:
+    machine = {"name": "process_name", "args": {"name": timed.config.name}}
+    yield {"ph": "M", "pid": 1, **machine}
     for engine in Engine:
         common = {"ph": "M", **_thread(engine)}
         yield common | {"name": "thread_name", "args": {"name": engine.name}}
@@ -44,7 +47,7 @@ def _events(timed: Timed) -> Iterator[dict[str, Any]]:
             "name": op.name,
             "cat": op.stage,
             "ts": begin / 1000,
-            "dur": (free[engine] - begin) / 1000,
+            "dur": max(free[engine] - begin - 1, 0) / 1000,
             "args": {
                 "start": start,
                 "cycles": end - start,

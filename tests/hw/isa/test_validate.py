@@ -38,8 +38,9 @@ STORE = Store(
     address=128, outer=2, outer_stride=4096, rows=8, c_base=16, d1_count=3, d1_c=8, d1_stride=64
 )
 UPDATE = Update(
-    master=0, momentum=4096, gradient=8192, copies=1, n=2, log_m=2, taps=3,
-    forward=12288, forward_index=16384, backward=20480, backward_index=24576,
+    master=0, momentum=4096, gradient=8192, new_master=28672, new_momentum=32768,
+    copies=1, n=2, log_m=2, taps=3, forward=12288, forward_index=16384,
+    backward=20480, backward_index=24576,
 )  # fmt: skip
 SOUND = [
     LOAD_A,
@@ -130,8 +131,9 @@ FIELDS = [
     *[bad(f"d{d}_stride", 20, STORED_ROW, STORE) for d in (1, 2, 3)],
     bad("d1_stride", 8, "a multiple of a row, 16 bytes", STORE, wide=1),
     # UPDATE
-    *[bad(field, 32, LINE, UPDATE) for field in ("master", "momentum", "gradient", "forward")],
-    *[bad(field, 32, LINE, UPDATE) for field in ("forward_index", "backward", "backward_index")],
+    *[bad(field, 32, LINE, UPDATE) for field in ("master", "momentum", "gradient", "new_master")],
+    *[bad(field, 32, LINE, UPDATE) for field in ("new_momentum", "forward", "forward_index")],
+    *[bad(field, 32, LINE, UPDATE) for field in ("backward", "backward_index")],
     bad("n", 0, "from 1 to m, 8", UPDATE),
     bad("log_m", 0, "from 1 to 3", UPDATE),
 ]  # fmt: skip
@@ -174,6 +176,7 @@ RANGES = [
     reach("c_base", replace(STORE, c_row=-3), -5, 32, 511, "the rows of half of C"),
     reach("c_base", replace(STORE, d2_count=2, d2_c=473), 16, 512, 511, "the rows of half of C"),
     reach("master", replace(UPDATE, master=MEMORY - 3008), 62528, 65599, *BYTES),
+    reach("new_momentum", replace(UPDATE, new_momentum=MEMORY - 3008), 62528, 65599, *BYTES),
     reach("forward_index", replace(UPDATE, forward_index=MEMORY - 64), 65472, 65727, *BYTES),
     reach("a_base", replace(EXEC, a_base=2816), 2816, 4271, 4095, "the values of half of A"),
     reach("b_base", replace(EXEC, b_k1=1000), 0, 1025, 1023, "the rows of half of B"),

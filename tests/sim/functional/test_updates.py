@@ -36,21 +36,33 @@ class Case:
         self.w, self.v, self.g = (rng.standard_normal(self.shape, F) for _ in range(3))
         self.g *= F(1024)
 
-    def run(self, copies: bool = True) -> tuple[np.ndarray, dict[str, int], bool]:
+    def run(
+        self, copies: bool = True, in_place: bool = False
+    ) -> tuple[np.ndarray, dict[str, int], bool]:
         """Memory afterwards, the tensors' addresses, and the overflow flag."""
-        image, block = Image(self.config), self.config.block
+        image = Image(self.config)
+        update = self.put(image, copies, in_place)
+        memory = image.memory()
+        overflow = run(self.config, [update, Halt()], memory).overflow
+        return memory, vars(update), overflow
+
+    def put(self, image: Image, copies: bool = True, in_place: bool = False) -> Update:
+        """The tensors in memory, and the instruction."""
+        block = self.config.block
         taps, inputs, outputs = self.shape
         at = {
             name: image.put(masters(self.config, torch.from_numpy(x)))
             for name, x in (("master", self.w), ("momentum", self.v), ("gradient", self.g))
         }
+        for name in ("master", "momentum"):
+            at[f"new_{name}"] = at[name] if in_place else image.room(4 * self.w.size)
         for name, reduced, columns in (
             ("forward", taps * inputs, outputs),
             ("backward", taps * outputs, inputs),
         ):
             kept = self.block_rows(reduced) * columns
             at[name], at[f"{name}_index"] = image.room(2 * kept), image.room(kept // 2)
-        update = Update(
+        return Update(
             **at,
             copies=int(copies),
             n=self.pattern.n_keep,
@@ -60,8 +72,6 @@ class Case:
             out_blocks=outputs // block,
             **{name: bits(value) for name, value in self.scalars.items()},
         )
-        memory = image.memory()
-        return memory, at, run(self.config, [update, Halt()], memory).overflow
 
     def block_rows(self, reduced: int) -> int:
         """Rows of a block of columns: the kept ones, and room up to a whole line."""
@@ -85,8 +95,12 @@ def assert_plane(memory: np.ndarray, at: int, expected: np.ndarray) -> None:
 
 
 def assert_masters(case: Case, memory: np.ndarray, at: dict, w: np.ndarray, v: np.ndarray) -> None:
-    assert_plane(memory, at["master"], masters(case.config, torch.from_numpy(w)))
-    assert_plane(memory, at["momentum"], masters(case.config, torch.from_numpy(v)))
+    """The new ones; old ones elsewhere are as they were."""
+    assert_plane(memory, at["new_master"], masters(case.config, torch.from_numpy(w)))
+    assert_plane(memory, at["new_momentum"], masters(case.config, torch.from_numpy(v)))
+    if at["new_master"] != at["master"]:
+        assert_plane(memory, at["master"], masters(case.config, torch.from_numpy(case.w)))
+        assert_plane(memory, at["momentum"], masters(case.config, torch.from_numpy(case.v)))
 
 
 def assert_copies(case: Case, memory: np.ndarray, at: dict, w: np.ndarray) -> None:
@@ -154,14 +168,34 @@ def test_the_mask_is_that_of_the_rounded_weights() -> None:
     assert_masters(case, memory, at, *case.expected(decayed))
 
 
+def test_the_new_ones_may_replace_the_old_ones() -> None:
+    case = Case(TINY, NMPattern(2, 8), (2, 16, 32), {**SCALARS, "masked_decay": 0.01})
+    memory, at, _ = case.run(in_place=True)
+    w, v = case.expected(decayed=~forward_mask(case.w, case.pattern))
+    assert_masters(case, memory, at, w, v)
+    assert_copies(case, memory, at, w)
+
+
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
-def test_overflow_leaves_all_as_it_was(bad: float) -> None:
+def test_overflow_is_told_and_goes_on(bad: float) -> None:
     case = Case(TINY, NMPattern(2, 8), (2, 16, 32), SCALARS)
     case.g[1, 15, 31] = bad
     memory, at, overflow = case.run()
     assert overflow
-    assert_masters(case, memory, at, case.w, case.v)
-    assert (memory[at["forward"] :] == 0xFF).all()
+    with np.errstate(invalid="ignore"):
+        w, v = case.expected()
+    w[np.isnan(w)], v[np.isnan(v)] = np.nan, np.nan
+    assert_masters(case, memory, at, w, v)
+    assert_copies(case, memory, at, w)
+
+
+def test_overflow_stays_until_the_end_of_the_program() -> None:
+    bad, good = (Case(TINY, NMPattern(8, 8), (1, 16, 16), SCALARS) for _ in range(2))
+    bad.g[:] = np.inf
+    for cases, expected in (((good, good), False), ((bad, good), True), ((good, bad), True)):
+        image = Image(TINY)
+        program = [*(case.put(image) for case in cases), Halt()]
+        assert run(TINY, program, image.memory()).overflow == expected
 
 
 def test_tiny_results_become_zero_and_nan_has_one_form() -> None:
@@ -177,7 +211,7 @@ def test_tiny_results_become_zero_and_nan_has_one_form() -> None:
     memory, at, _ = case.run()
     v, w = (
         memory[at[name] : at[name] + 1024].view(np.uint32).reshape(-1, 4)
-        for name in ("momentum", "master")
+        for name in ("new_momentum", "new_master")
     )
     assert v[0].tolist() == [0, 0, 0x00800000, 0x80800000]
     assert v[1].tolist() == [0, 0, 0x7F800000, 0xFF800000]

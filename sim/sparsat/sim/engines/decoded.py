@@ -33,6 +33,7 @@ from sparsat.hw.timing import (
     array_release,
     array_tail,
     sums_return,
+    update_latencies,
 )
 from sparsat.sim.records import record
 
@@ -76,13 +77,15 @@ STORE_TABLE = record(
     "d1_count d1_stride d2_count d2_stride d3_count d3_stride"
 )
 UPDATE_TABLE = record(
-    "master momentum gradient forward forward_index backward backward_index copies index "
-    "transposed taps in_blocks out_blocks blocks square kept forward_rows backward_rows "
-    "block_bytes row_bytes index_bytes elements sort"
+    "master momentum gradient new_master new_momentum natural natural_index turned turned_index "
+    "copies index taps down across squares square_bytes parts kept natural_rows turned_rows "
+    "row_bytes index_bytes elements computed copied"
 )
-"""`square`: blocks of a square of D × D; `kept`: rows of a square's copy for `cols` channels, of
-`row_bytes`, out of `forward_rows` or `backward_rows` of all squares, and `index_bytes` where there
-is an `index`. `elements` and `sort`: cycles of WUVE per block and of SORE per square."""
+"""`squares` of `square_bytes`: `down` · `taps` · `across`. Copies `natural`, with groups along the
+columns of memory's order, and `turned`: `kept` rows of each of the `parts` of a square, of
+`row_bytes`, out of `natural_rows` or `turned_rows` of all squares, and `index_bytes` where there is
+an `index`. `elements`: cycles for a square to pass; `computed` and `copied`: from the end of that
+until its new weights, its copies can be written."""
 VECTOR_TABLE = record("read write")
 EXECUTE = record(
     CHUNKS + "a_advance b_advance c_advance a_held a_keep b_held b_keep c_held c_keep "
@@ -232,20 +235,34 @@ def _store(config: SATConfig, each: Store) -> tuple[str, Fields]:
 
 
 def _update(config: SATConfig, each: Update) -> tuple[str, Fields]:
-    block, m = config.block, each.m
-    square = block // config.cols
+    block, m, columns = config.block, each.m, config.cols
+    natural, turned = "forward", "backward"
+    down, across = each.in_blocks, each.out_blocks
+    if each.transposed:
+        natural, turned, down, across = turned, natural, across, down
+    sparse = each.n < m
+    computed, copied = update_latencies(
+        config, each.n, m, pruned=bool(each.copies) and sparse, transposed=bool(each.transposed)
+    )
     derived = {
-        "index": int(each.n < m),
-        "blocks": each.in_blocks * each.taps * each.out_blocks * square,
-        "square": square,
+        "natural": getattr(each, natural),
+        "natural_index": getattr(each, f"{natural}_index"),
+        "turned": getattr(each, turned),
+        "turned_index": getattr(each, f"{turned}_index"),
+        "index": int(sparse),
+        "down": down,
+        "across": across,
+        "squares": down * each.taps * across,
+        "square_bytes": block * block * 4,
+        "parts": block // columns,
         "kept": block * each.n // m,
-        "forward_rows": column_rows(config, each.taps * each.in_blocks * block, each.n, m),
-        "backward_rows": column_rows(config, each.taps * each.out_blocks * block, each.n, m),
-        "block_bytes": block * config.cols * 4,
-        "row_bytes": config.cols * 2,
-        "index_bytes": config.cols // 2,
-        "elements": -(-block * config.cols // config.wuve_lanes),
-        "sort": -(-2 * block * block // config.sore_lanes),
+        "natural_rows": column_rows(config, each.taps * down * block, each.n, m),
+        "turned_rows": column_rows(config, each.taps * across * block, each.n, m),
+        "row_bytes": columns * 2,
+        "index_bytes": columns // 2,
+        "elements": block * block // config.wuve_lanes,
+        "computed": computed,
+        "copied": copied,
     }
     return "update", vars(each) | derived
 

@@ -20,7 +20,7 @@ ENGINES = 7
 SEMS = len(Sem)
 GIVES = 1024
 """Most gifts of semaphores under way: more than buffers, halves and latency allow."""
-UPDATE_BLOCKS = UPDATE_AHEAD + 1
+UPDATE_SQUARES = UPDATE_AHEAD + 1
 
 EMPTY, WAITING, CHUNK, BUSY = range(4)
 """Stages of an engine: it has no instruction, waits for that one's semaphores, waits for a chunk's,
@@ -62,10 +62,8 @@ STORING = record(
 )
 """Place in the loops and in the run (bytes); `count` bursts staged, `burst` in all: each with its
 lines, when it was read, its instruction, whether it is that one's last, and when it had drained."""
-UPDATING = record(
-    "block run last last_sorted", passed=UPDATE_BLOCKS, sorted=UPDATE_BLOCKS, x=UPDATE_TABLE
-)
-"""The step's `block` and `run`; when the last blocks passed WUVE, their squares SORE."""
+UPDATING = record("square run last", passed=UPDATE_SQUARES, x=UPDATE_TABLE)
+"""The step's `square` and `run`; when the last squares have passed, the `last` one of all."""
 STREAMING = record("host_cycles read_line read_left write_line write_left", x=VECTOR_TABLE)
 """`host_cycles` is what the host takes for each VECTOR; NEVER: its lines pass by instead."""
 SPENT = record("busy a b c instruction fill")

@@ -8,7 +8,7 @@ from sparsat.sim.engines.state import (
     EMPTY,
     NEVER,
     UPDATE,
-    UPDATE_BLOCKS,
+    UPDATE_SQUARES,
     VECTOR,
     ask,
     finish,
@@ -16,15 +16,15 @@ from sparsat.sim.engines.state import (
     run_of_bytes,
 )
 
-# The runs of a step of UPDATE: it reads a block and writes an earlier one, then copies.
+# The runs of a step of UPDATE: it reads a square and writes an earlier one, then copies.
 GRADIENT, MASTER, MOMENTUM, NEW_MASTER, NEW_MOMENTUM, COPIES = range(6)
 
 
 @njit
 def update_start(m):
     place = m.update
-    place.block, place.run = 0, GRADIENT
-    place.last = place.last_sorted = 0
+    place.square, place.run = 0, GRADIENT
+    place.last = 0
     go_on(m.engines[UPDATE], BUSY, m.clock.now)
     _update_ask(m, m.clock.now + SETUP)
 
@@ -37,7 +37,8 @@ def update_served(m, end):
         ask(eng, now + 1)
         return
     if place.run == MOMENTUM:
-        _block_read(m, end + m.memory.latency)
+        place.last = max(place.last, end + m.memory.latency) + place.x.elements
+        place.passed[place.square % UPDATE_SQUARES] = place.last
     if _next_update_run(m):
         _update_ask(m, now + 1)
     else:
@@ -53,18 +54,6 @@ def _finish(m, e, at):
 
 
 @njit
-def _block_read(m, arrived):
-    """A block passes WUVE, and the square that it completes SORE."""
-    place, x = m.update, m.update.x
-    slot = place.block % UPDATE_BLOCKS
-    place.last = max(place.last, arrived) + x.elements
-    place.passed[slot] = place.last
-    if x.copies and place.block % x.square == x.square - 1:
-        place.last_sorted = max(place.last_sorted, place.last) + x.sort
-        place.sorted[slot] = place.last_sorted
-
-
-@njit
 def _update_ask(m, at):
     """Ask for the first burst of the run, at the earliest in cycle `at`."""
     ready = _update_run(m)
@@ -77,10 +66,10 @@ def _next_update_run(m):
     place, x = m.update, m.update.x
     while True:
         place.run += 1
-        if place.run == COPIES + 4 * x.square:
+        if place.run == COPIES + 4 * x.parts:
             place.run = GRADIENT
-            place.block += 1
-        if place.block == x.blocks + UPDATE_AHEAD:
+            place.square += 1
+        if place.square == x.squares + UPDATE_AHEAD:
             return False
         if _exists(place):
             return True
@@ -91,13 +80,11 @@ def _exists(place):
     """Whether the step has the run."""
     x = place.x
     if place.run < NEW_MASTER:
-        return place.block < x.blocks
-    written = place.block - UPDATE_AHEAD
-    if written < 0 or place.run < COPIES:
-        return written >= 0
-    plane = (place.run - COPIES) // x.square
-    square_done = written % x.square == x.square - 1
-    return x.copies == 1 and square_done and (plane % 2 == 0 or x.index == 1)
+        return place.square < x.squares
+    if place.square < UPDATE_AHEAD or place.run < COPIES:
+        return place.square >= UPDATE_AHEAD
+    plane = (place.run - COPIES) // x.parts
+    return x.copies == 1 and (plane % 2 == 0 or x.index == 1)
 
 
 @njit
@@ -105,38 +92,38 @@ def _update_run(m):
     """Set the run; the cycle from which on it can be asked for."""
     eng, place, x = m.engines[UPDATE], m.update, m.update.x
     eng.write = place.run >= NEW_MASTER
-    block = place.block - UPDATE_AHEAD if eng.write else place.block
-    slot = block % UPDATE_BLOCKS
+    square = place.square - UPDATE_AHEAD if eng.write else place.square
+    passed = place.passed[square % UPDATE_SQUARES]
     if place.run >= COPIES:
-        _copy_run(m, block // x.square, place.run - COPIES)
-        return place.sorted[slot]
-    base = x.momentum
-    if place.run == GRADIENT:
-        base = x.gradient
-    elif place.run == MASTER or place.run == NEW_MASTER:
+        _copy_run(m, square, place.run - COPIES)
+        return passed + x.copied
+    base = x.gradient
+    if place.run == MASTER:
         base = x.master
-    run_of_bytes(m, eng, base + block * x.block_bytes, x.block_bytes)
-    return place.passed[slot] if eng.write else 0
+    elif place.run == MOMENTUM:
+        base = x.momentum
+    elif place.run == NEW_MASTER:
+        base = x.new_master
+    elif place.run == NEW_MOMENTUM:
+        base = x.new_momentum
+    run_of_bytes(m, eng, base + square * x.square_bytes, x.square_bytes)
+    return passed + x.computed if eng.write else 0
 
 
 @njit
 def _copy_run(m, square, run):
-    """Copies of a square: forward values, forward indices, backward values, backward indices."""
+    """Copies of a square: natural values, natural indices, turned values, turned indices."""
     x = m.update.x
-    plane, part = run // x.square, run % x.square
-    inner = x.in_blocks if x.transposed else x.out_blocks
-    in_block, out_block = square // inner // x.taps, square % inner
-    if x.transposed:
-        in_block, out_block = out_block, in_block
-    tap = square // inner % x.taps
+    plane, part = run // x.parts, run % x.parts
+    across = square % x.across
+    tap = square // x.across % x.taps
+    down = square // x.across // x.taps
     if plane < 2:
-        row = (out_block * x.square + part) * x.forward_rows
-        row += (tap * x.in_blocks + in_block) * x.kept
-        base = x.forward_index if plane else x.forward
+        row = (across * x.parts + part) * x.natural_rows + (tap * x.down + down) * x.kept
+        base = x.natural_index if plane else x.natural
     else:
-        row = (in_block * x.square + part) * x.backward_rows
-        row += (tap * x.out_blocks + out_block) * x.kept
-        base = x.backward_index if plane == 3 else x.backward
+        row = (down * x.parts + part) * x.turned_rows + (tap * x.across + across) * x.kept
+        base = x.turned_index if plane == 3 else x.turned
     width = x.index_bytes if plane % 2 else x.row_bytes
     run_of_bytes(m, m.engines[UPDATE], base + row * width, x.kept * width)
 

@@ -17,7 +17,7 @@ import numpy as np
 from sparsat.dataflow import pair_fit, reduce_fit, spread_fit
 from sparsat.dataflow.addresses import COPIES
 from sparsat.dataflow.array_work import ArraySize, best_of_all
-from sparsat.dataflow.choose import LATENCY, Plan
+from sparsat.dataflow.choose import Plan
 from sparsat.dataflow.geometry import nests
 from sparsat.dataflow.halves import Halves
 from sparsat.dataflow.ir import Conv, MatMul, Step, Update, Vector
@@ -31,6 +31,7 @@ from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.isa import instructions as isa
 from sparsat.sim.energy import PICOJOULES, slot_picojoules
 from sparsat.sim.machine import run
+from sparsat.sim.memory import LATENCY
 
 Pattern = tuple[int, int]
 POLICY = SCHEDULES["optimal"].policy

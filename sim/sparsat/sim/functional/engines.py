@@ -20,7 +20,7 @@ from .updates import update
 class Flags:
     """What a program leaves in the machine's registers.
 
-    overflow : an UPDATE met a gradient that is not finite and left its tensor as it was.
+    overflow : an UPDATE met a gradient that is not finite: what updates wrote is worthless.
     """
 
     overflow: bool

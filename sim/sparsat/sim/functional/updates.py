@@ -22,15 +22,15 @@ def update(machine: Machine, op: Update) -> Iterator[int]:
     yield from ()
     config = machine.config
     size = 4 * op.taps * op.in_blocks * op.out_blocks * config.block**2
-    planes = [machine.span(at, size) for at in (op.master, op.momentum, op.gradient)]
-    w, v, g = (_flushed(_to_axes(config, op, plane.view(np.float32))) for plane in planes)
-    if not np.isfinite(g).all():
-        machine.overflow = True
-        return
+    old = [machine.span(at, size) for at in (op.master, op.momentum, op.gradient)]
+    new = [machine.span(at, size) for at in (op.new_master, op.new_momentum)]
+    w, v, g = (_flushed(_to_axes(config, op, plane.view(np.float32))) for plane in old)
+    machine.overflow |= not np.isfinite(g).all()
     pattern = NMPattern(op.n, op.m) if op.copies else None
     with np.errstate(all="ignore"):
         w, v = _step(config, op, pattern, w, v, g)
-        planes[0][:], planes[1][:] = (_to_memory(config, op, x) for x in (w, v))
+        for plane, values in zip(new, (w, v), strict=True):
+            plane[:] = _to_memory(config, op, values)
         if pattern:
             _write_copies(machine, op, pattern, w)
 

@@ -27,7 +27,8 @@ _ROUNDS = 20
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter in memory with its momentum and gradient, and the instruction that updates it.
+    """A parameter in memory, with its gradient; masters, momenta and the instructions that update
+    it come in pairs: those of the set that a step with parity 0 reads, and of the other one.
 
     whole : indices of its elements as the array's [taps, inputs, outputs], where a product reads
         it; 0 is padding.
@@ -35,9 +36,9 @@ class Parameter:
     """
 
     name: str
-    update: isa.Update
-    master: Place
-    momentum: Place
+    updates: tuple[isa.Update, isa.Update]
+    masters: tuple[Place, Place]
+    momenta: tuple[Place, Place]
     gradient: Place
     whole: Tensor | None
     pattern: NMPattern | None
@@ -45,11 +46,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A step as a program. `places` has all that operations read and write but parameters."""
+    """A step as a program, `scheduled` for parity 0 and 1.
+
+    `places` has all that operations read and write but parameters.
+    """
 
     config: SATConfig
     graph: StepGraph
-    scheduled: Scheduled
+    scheduled: tuple[Scheduled, Scheduled]
     places: dict[str, Place]
     parameters: dict[str, Parameter]
 
@@ -90,7 +94,12 @@ class _Layout:
 
     def __init__(self, config: SATConfig, graph: StepGraph, pattern: Pattern | None) -> None:
         self.config, self.graph = config, graph
-        self.scheduled = schedule_step(config, graph.step, SCHEDULES["optimal"], pattern)
+        schedule = SCHEDULES["optimal"]
+        self.both = (
+            schedule_step(config, graph.step, schedule, pattern, parity=0),
+            schedule_step(config, graph.step, schedule, pattern, parity=1),
+        )
+        self.scheduled = self.both[0]
         self.parameters = dict(self._parameters())
         reads, results = self._uses()
         self.taken = {graph.tensor_of(use.node): use for use in results}
@@ -102,7 +111,7 @@ class _Layout:
         tensors = self.graph.step.tensor
         names = [name for name in tensors if name in self.graph.made or name in self.taken]
         places = {name: self._place(name) for name in names}
-        return Compiled(self.config, self.graph, self.scheduled, places, self.parameters)
+        return Compiled(self.config, self.graph, self.both, places, self.parameters)
 
     def _place(self, name: str) -> Place:
         tensor, use = self.graph.step.tensor[name], self.taken.get(name)
@@ -138,16 +147,15 @@ class _Layout:
         """The gradient as the update reads it: in the order of the masters."""
         node = self.graph.gradients[parameter.name]
         indices = np.concatenate(([0], order_of(shown(self.graph, node))))
-        order = parameter.master.order
-        return Use(
-            node, parameter.update.gradient, indices[1:] if order is None else indices[order]
-        )
+        at, order = parameter.gradient.address, parameter.gradient.order
+        return Use(node, at, indices[1:] if order is None else indices[order])
 
     def _parameters(self) -> Iterator[tuple[str, Parameter]]:
         forwards = {each.op.layer: each for each in self.scheduled.plans if _is_forward(each)}
-        instructions = {
-            each.op: each for each in self.scheduled.program if isinstance(each, isa.Update)
-        }
+        instructions = [
+            {each.op: each for each in scheduled.program if isinstance(each, isa.Update)}
+            for scheduled in self.both
+        ]
         seen: set[str] = set()
         for number, planned in enumerate(self.scheduled.plans):
             if not isinstance(planned.op.work, Update):
@@ -159,22 +167,35 @@ class _Layout:
             whole = None
             if planned.site.weights is not None:
                 whole = weight_indices(self.config, self.graph, forwards[planned.op.layer])
-            yield name, self._parameter(name, instructions[number], planned, whole)
+            updates = instructions[0][number], instructions[1][number]
+            yield name, self._parameter(name, updates, planned, whole)
         self._check_known(seen)
 
     def _parameter(
-        self, name: str, update: isa.Update, planned: Planned, whole: Tensor | None
+        self,
+        name: str,
+        updates: tuple[isa.Update, isa.Update],
+        planned: Planned,
+        whole: Tensor | None,
     ) -> Parameter:
+        even, odd = updates
         order = None
         if whole is not None:
-            order = order_of(to_masters(self.config, whole, transposed=bool(update.transposed)))
+            order = order_of(to_masters(self.config, whole, transposed=bool(even.transposed)))
         shape = self.graph.nodes[name].meta["val"].shape
-        master, momentum, gradient = (
-            Place(at, np.float32, shape, order)
-            for at in (update.master, update.momentum, update.gradient)
+
+        def place(at: int) -> Place:
+            return Place(at, np.float32, shape, order)
+
+        return Parameter(
+            name,
+            updates,
+            masters=(place(even.master), place(odd.master)),
+            momenta=(place(even.momentum), place(odd.momentum)),
+            gradient=place(even.gradient),
+            whole=whole,
+            pattern=NMPattern(*planned.pattern) if planned.pattern else None,
         )
-        pattern = NMPattern(*planned.pattern) if planned.pattern else None
-        return Parameter(name, update, master, momentum, gradient, whole, pattern)
 
     def _check_known(self, updated: set[str]) -> None:
         """Weights of products are parameters, and all parameters that are read are trained."""

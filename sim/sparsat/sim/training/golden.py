@@ -61,8 +61,11 @@ class Golden:
         value = Interpreter(self._known)
         self.gradients = {name: value(node) for name, node in self.graph.gradients.items()}
         self.buffers |= {name: value(node) for name, node in self.graph.buffers.items()}
-        overflow = [self._update(name, hyper) for name in self.parameters]
-        return float(value(self.graph.loss)), any(overflow)
+        overflow = not all(bool(g.isfinite().all()) for g in self.gradients.values())
+        if not overflow:
+            for name in self.parameters:
+                self._update(name, hyper)
+        return float(value(self.graph.loss)), overflow
 
     def _known(self, node: Node) -> Tensor | None:
         if (source := self.graph.sources.get(node)) is not None:
@@ -105,13 +108,10 @@ class Golden:
         root = self.graph.lowered.values.root[operand]
         return self.patterns.get(self.graph.sources.get(root, ""))
 
-    def _update(self, name: str, hyper: Hyper) -> bool:
-        """Take the optimizer's step, unless the gradient is not finite: then say so."""
-        gradient = self.gradients[name]
-        if not bool(gradient.isfinite().all()):
-            return True
+    def _update(self, name: str, hyper: Hyper) -> None:
+        """The optimizer's step."""
         w, v = self.parameters[name].numpy(), self.momentum[name].numpy()
-        g = _times(gradient.numpy(), 1 / hyper.scale)
+        g = _times(self.gradients[name].numpy(), 1 / hyper.scale)
         if pattern := self.patterns.get(name):
             kept = pattern.mask(self.parameters[name].half(), 1).numpy()
             g = np.where(kept, g, _plus(g, _times(w, hyper.masked_decay)))
@@ -119,7 +119,6 @@ class Golden:
         v = _plus(_times(v, hyper.momentum), g)
         w = _plus(w, -_times(v, hyper.rate))
         self.parameters[name], self.momentum[name] = torch.from_numpy(w), torch.from_numpy(v)
-        return False
 
 
 def _shape(node: Node, member: int | None) -> torch.Size:

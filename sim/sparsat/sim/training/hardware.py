@@ -1,36 +1,32 @@
-"""Training on the generated hardware: every product of a step runs on the Verilated accelerator."""
+"""Training on the generated hardware: each step is one program of the Verilated accelerator."""
 
 import numpy as np
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.isa.instructions import Halt, Instruction, Update, Vector
-from sparsat.sim import functional
-from sparsat.sim.training.machine import OnVector
-from sparsat.sim.values.check import operations
+from sparsat.hw.isa.instructions import Instruction
+from sparsat.hw.tools.sat_model import OnVector
 from sparsat.sim.verify.campaign import new_bench
+from sparsat.sim.verify.compare import Case
+
+HOST_CYCLES = 200
+"""That the host takes for a VECTOR, as the machine sees it."""
 
 
 class HardwareMachine:
-    """Products by the hardware, operation by operation, each compared with the simulator: cycles
-    and bytes. Weight updates are the functional machine's, as the hardware has no UPDATE yet.
+    """Programs by the hardware, which asks the host for every VECTOR; all cycles and bytes are
+    compared with the simulator.
 
     RuntimeError, in one line, at the first difference.
     """
 
     def __init__(self, config: SATConfig) -> None:
-        self.config = config
         self.bench = new_bench(config)
 
     def run(self, program: list[Instruction], memory: np.ndarray, on_vector: OnVector) -> bool:
         """See `Machine`."""
-        overflow = False
-        for op, part in operations(program).items():
-            if isinstance(part[0], Vector):
-                on_vector(op, memory)
-            elif isinstance(part[0], Update):
-                overflow |= functional.run(self.config, [*part, Halt()], memory).overflow
-            else:
-                self.bench.run(self.config, [*part, Halt()], memory)
-            if self.bench.count.differences:
-                raise RuntimeError(str(self.bench.count.differences[0]))
-        return overflow
+        latency = self.bench.latencies[self.bench.count.programs % len(self.bench.latencies)]
+        flags, found = self.bench.check(Case(program, memory, latency, HOST_CYCLES, on_vector))
+        if self.bench.count.differences:
+            raise RuntimeError(str(self.bench.count.differences[0]))
+        memory[:] = found
+        return flags.overflow

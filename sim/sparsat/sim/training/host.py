@@ -27,12 +27,15 @@ class Host:
     Members
     -------
     memory : uint8 [bytes], the machine's.
+    parity : which of the two sets of parameters is the present one. A step writes the other one,
+        and that becomes the present one unless a gradient overflowed.
     buffers : running statistics and the like, which stay with the host.
     """
 
     def __init__(self, compiled: Compiled, model: nn.Module, machine: Machine) -> None:
         self.compiled, self.graph, self.machine = compiled, compiled.graph, machine
-        self.memory = np.zeros(compiled.scheduled.memory_bytes, np.uint8)
+        self.memory = np.zeros(compiled.scheduled[0].memory_bytes, np.uint8)
+        self.parity = 0
         self.buffers = {name: value.clone() for name, value in model.named_buffers()}
         tensors, nodes = self.graph.step.tensor, self.graph.nodes
         self._codes = {name: code_of(tensors[name], nodes[name]) for name in compiled.places}
@@ -50,16 +53,18 @@ class Host:
         self._sources |= {SCALE: torch.tensor(hyper.scale), **self.buffers}
         self._outcome = {}
         self._put_inputs()
-        program = hyper.program(self.compiled.scheduled.program)
+        program = hyper.program(self.compiled.scheduled[self.parity].program)
         overflow = self.machine.run(program, self.memory, self._vector)
-        return self._finish(), overflow
+        loss = self._finish()
+        self.parity ^= not overflow
+        return loss, overflow
 
     def parameters(self) -> dict[str, Tensor]:
         """The master weights."""
-        return self._of_each(lambda parameter: parameter.master)
+        return self._of_each(lambda parameter: parameter.masters[self.parity])
 
     def momentum(self) -> dict[str, Tensor]:
-        return self._of_each(lambda parameter: parameter.momentum)
+        return self._of_each(lambda parameter: parameter.momenta[self.parity])
 
     def gradients(self) -> dict[str, Tensor]:
         """Of the scaled loss."""
@@ -71,11 +76,11 @@ class Host:
 
     def _load(self, parameter: Parameter, value: Tensor) -> None:
         """The master, momentum of zero, and the operands that the first step reads."""
-        parameter.master.put(self.memory, value)
+        parameter.masters[0].put(self.memory, value)
         if parameter.whole is None:
             return
         flat = torch.cat((torch.zeros(1), value.flatten()))
-        whole, update = flat[parameter.whole.long()], parameter.update
+        whole, update = flat[parameter.whole.long()], parameter.updates[1]
         for forward, at, index_at in (
             (True, update.forward, update.forward_index),
             (False, update.backward, update.backward_index),
@@ -97,7 +102,7 @@ class Host:
                 place.put(self.memory, value(self.graph.nodes[name]))
 
     def _vector(self, op: int, memory: np.ndarray) -> None:
-        planned = self.compiled.scheduled.plans[op]
+        planned = self.compiled.scheduled[0].plans[op]
         found = vector_results(self.graph, planned.op, partial(self._known, memory))
         for name, value in found.items():
             self._watch(name, value)
@@ -108,8 +113,9 @@ class Host:
     def _known(self, memory: np.ndarray, node: Node) -> Tensor | None:
         """Sources, and what operations have left in memory."""
         if (source := self.graph.sources.get(node)) is not None:
-            parameter = self.compiled.parameters.get(source)
-            return parameter.master.get(memory) if parameter else self._sources[source]
+            if parameter := self.compiled.parameters.get(source):
+                return parameter.masters[self.parity].get(memory)
+            return self._sources[source]
         name = self.graph.names.get(node)
         if name is None or name not in self.graph.made:
             return None

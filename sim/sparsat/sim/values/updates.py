@@ -31,23 +31,24 @@ def check_update(
     pattern = NMPattern(op.n, op.m)
     new_w, new_v = _step(op, pattern, w, v, g)
     got, expected = [], []
-    for address, values in ((op.master, new_w), (op.momentum, new_v)):
+    for address, values in ((op.new_master, new_w), (op.new_momentum, new_v)):
         flat = torch.from_numpy(memory.get(address, (values.numel(),), np.float32).copy())
         ordered = to_masters(config, values, transposed=turned)
         got.append(flat)
         expected.append(ordered.flatten())
     if op.copies:
         kept = None if pattern.is_dense else pattern
-        for forward, value, index in (
-            (True, op.forward, op.forward_index),
-            (False, op.backward, op.backward_index),
+        for forward, blocks, *addresses in (
+            (True, op.in_blocks, op.forward, op.forward_index),
+            (False, op.out_blocks, op.backward, op.backward_index),
         ):
-            kept_values, indices = operand_copy(config, new_w, kept, forward=forward)
-            got.append(_floats(memory.get(value, (kept_values.size,), np.float16)))
-            expected.append(_floats(kept_values))
-            if indices is not None:
-                got.append(_floats(memory.get(index, (indices.size,), np.uint8)))
-                expected.append(_floats(indices))
+            rows = op.taps * blocks * config.block * op.n // op.m  # padding stays as it was
+            planes = operand_copy(config, new_w, kept, forward=forward)
+            for address, plane in zip(addresses, planes, strict=True):
+                if plane is not None:
+                    here = memory.get(address, plane.shape, plane.dtype.type)
+                    got.append(_floats(here[:, :rows]))
+                    expected.append(_floats(plane[:, :rows]))
     return torch.cat(got), torch.cat(expected)
 
 

@@ -8,14 +8,25 @@ from pathlib import Path
 import numpy as np
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
-from sparsat.hw.timing import BURST
-from sparsat.hw.tools.sat_model import SOONEST, TIMES, Memory, SatModel, SatRun, sat_model
+from sparsat.hw.image import with_room
+from sparsat.hw.isa.instructions import Instruction
+from sparsat.hw.tools.sat_model import (
+    SOONEST,
+    TIMES,
+    Memory,
+    OnVector,
+    SatModel,
+    SatRun,
+    sat_model,
+)
+from sparsat.sim.functional import Flags
 from sparsat.sim.functional import run as run_values
 from sparsat.sim.machine import Timing
 from sparsat.sim.machine import run as run_cycles
-from sparsat.sim.verify.host import KEYS, with_host, work
+from sparsat.sim.verify.host import KEYS, results, with_host, work
 
+Change = tuple[int, np.ndarray]
+"""A VECTOR's `op`, and memory before it XOR memory after it."""
 SLACK = 10_000
 """Cycles that hardware may take beyond the simulator before it is stopped."""
 
@@ -72,40 +83,50 @@ class Bench:
         self.model = sat_model(config)
         self.count, self.recorded = Count(), False
 
-    def run(self, config: SATConfig, program: list[Instruction], memory: np.ndarray) -> None:
+    def run(self, config: SATConfig, program: list[Instruction], memory: np.ndarray) -> Flags:
         """As `functional.run`, by the hardware: `memory` then holds what that has left there.
 
         In every other program a host brings the operands and takes the results.
         """
-        number, before = self.count.programs, len(self.count.differences)
-        case = _Case(program, memory.copy(), self.latencies[number % len(self.latencies)])
+        number = self.count.programs
+        case = Case(program, memory.copy(), self.latencies[number // 2 % len(self.latencies)])
         if number % 2:
-            case = _Case(
+            case = Case(
                 with_host(program),
                 memory ^ np.uint8(KEYS[1]),
                 case.latency,
                 SOONEST + number * 37 % 200,
+                work,
             )
-        expected = case.memory.copy()
-        run_values(config, case.program, expected, work, empty=0)
-        timing = case.timing(config)
+        flags, got = self.check(case)
+        memory[:] = results(case.program, got) if case.on_vector else got
+        return flags
+
+    def check(self, case: "Case") -> tuple[Flags, np.ndarray]:
+        """Run and compare; the flags, and what the hardware has left in memory."""
+        before = len(self.count.differences)
+        timing = case.timing(self.config)
         limit = timing.cycles + SLACK
+        flags, got = Flags(False), case.memory
         try:
-            found, got = case.on_hardware(self.model, limit)
+            found, got, changes = case.on_hardware(self.model, limit)
             self._compare(case.program, timing, found)
+            expected = case.memory.copy()
+            flags = run_values(self.config, case.program, expected, _again(changes), empty=0)
             self._compare_bytes(expected, got)
+            if found.overflow != flags.overflow:
+                self._differ("value", "the overflow flag", flags.overflow, found.overflow)
         except RuntimeError as error:
             self._differ("error", "", "an end", error)
-            got = expected
         if len(self.count.differences) > before and self.waveform and not self.recorded:
             with suppress(RuntimeError):
-                case.on_hardware(sat_model(config, trace=True), limit, self.waveform)
+                case.on_hardware(sat_model(self.config, trace=True), limit, self.waveform)
             self.recorded = True
-        memory[:] = got ^ np.uint8(KEYS[2] if number % 2 else 0)
         self.count.programs += 1
         self.count.instructions += len(case.program)
         self.count.cycles += timing.cycles
-        self.count.bytes += len(memory)
+        self.count.bytes += len(got)
+        return flags, got
 
     def _compare(self, program: list[Instruction], timing: Timing, found: SatRun) -> None:
         if found.error:
@@ -138,43 +159,53 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class _Case:
-    """A program, memory before it, and the world around the machine."""
+class Case:
+    """A program, memory before it, and the world around the machine: memory's latency, the cycles a
+    host takes for a VECTOR, and what it does."""
 
     program: list[Instruction]
     memory: np.ndarray
     latency: int
     host_cycles: int | None = None
+    on_vector: OnVector | None = None
 
     def timing(self, config: SATConfig) -> Timing:
         return run_cycles(config, self.program, latency=self.latency, host_cycles=self.host_cycles)
 
     def on_hardware(
         self, model: SatModel, limit: int, trace: Path | None = None
-    ) -> tuple[SatRun, np.ndarray]:
-        """What the registers hold, and memory."""
+    ) -> tuple[SatRun, np.ndarray, list[Change]]:
+        """What the registers hold, memory, what the host has changed there."""
         image, at = with_room(model.config, self.memory, self.program)
-        own = image[: len(self.memory)]
+        own, changes = image[: len(self.memory)], []
+
+        def on_vector(op: int, _: np.ndarray) -> None:
+            before = own.copy()
+            if self.on_vector:
+                self.on_vector(op, own)
+            changes.append((op, before ^ own))
+
         found = model.run(
             self.program,
             image,
             at=at,
             behaviour=Memory(latency=self.latency),
-            on_vector=lambda op, _: work(op, own),
+            on_vector=on_vector,
             host_cycles=self.host_cycles,
             limit=limit,
             trace=trace,
         )
-        return found, own
+        return found, own, changes
 
 
-def with_room(
-    config: SATConfig, memory: np.ndarray, program: Sequence[Instruction]
-) -> tuple[np.ndarray, int]:
-    """Memory with room for the program behind it, and the line at which that begins."""
-    line = config.line_bytes
-    base = -(-len(memory) // (BURST * line)) * BURST
-    lines = base + -(-len(program) * INSTRUCTION_BYTES // (BURST * line)) * BURST
-    image = np.zeros(lines * line, np.uint8)
-    image[: len(memory)] = memory
-    return image, base
+def _again(changes: list[Change]) -> OnVector:
+    """A host that does once more what one has done."""
+    following = iter(changes)
+
+    def on_vector(op: int, memory: np.ndarray) -> None:
+        asked, change = next(following)
+        if asked != op:
+            raise RuntimeError(f"the host was asked for {asked} instead of {op}")
+        memory ^= change
+
+    return on_vector

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sparsat.dataflow.ir import Conv, Layer, MatMul, Op, Step, Tensor
+from sparsat.dataflow.ir import Conv, Layer, MatMul, Op, Step, Tensor, Update
 from sparsat.dataflow.schedule import SCHEDULES
 from sparsat.hw.config import SATConfig
 
@@ -19,7 +19,7 @@ LIMITS = (
 
 
 def step_of(work: Conv | MatMul, *, first: bool = False, images: int = 1) -> Step:
-    """A step of one layer: its forward pass and its gradients."""
+    """A step of one layer: its forward pass, its gradients, the update of its weights."""
     if isinstance(work, MatMul):
         tensors = tuple(Tensor(name, (1,), 4, "activation") for name in "abc")
         op = Op("product", "", "FF", ("a", "b"), ("c",), work)
@@ -29,6 +29,9 @@ def step_of(work: Conv | MatMul, *, first: bool = False, images: int = 1) -> Ste
     if not first:
         ops.append(Op("BP", "layer", "BP", ("dy", "w"), ("dx",), work))
     ops.append(Op("WU", "layer", "WU", ("dy", "x"), ("dw",), work))
+    elements = work.kh * work.kw * work.ci * work.co // work.groups
+    update = Update(elements, prunable=True)
+    ops.append(Op("UPDATE", "layer", "UPDATE", ("w", "dw"), ("w",), update))
     tensors = tuple(Tensor(n, (1,), 4, "activation") for n in ("x", "w", "y", "dy", "dx", "dw"))
     return Step("layer", work.n, tensors, (layer,), tuple(ops))
 
