@@ -1,7 +1,8 @@
 """The blocks of the accelerator whose cost is known, and how many of each a configuration has.
 
 A block is one line here; `measure` maps it with Yosys at `REFERENCE` and with each of its fields
-changed, `resource_model` interpolates between those.
+changed, `resource_model` interpolates between those. What is repeated inside a block (`Parts`) is a
+block of its own.
 """
 
 from collections.abc import Callable
@@ -12,11 +13,9 @@ from amaranth.lib.wiring import Component
 from sparsat.hw import stce
 from sparsat.hw.a_side import feeders
 from sparsat.hw.array_op import FEEDER_ROWS
-from sparsat.hw.b_side import BColumn
-from sparsat.hw.b_walk import BWalk
+from sparsat.hw.b_side import BColumn, BSide
 from sparsat.hw.bursts import Bursts
-from sparsat.hw.c_side import CColumn
-from sparsat.hw.c_walk import CWalk
+from sparsat.hw.c_side import CColumn, CSide
 from sparsat.hw.conductor import Conductor
 from sparsat.hw.config import SATConfig
 from sparsat.hw.control import Control
@@ -30,13 +29,18 @@ from sparsat.hw.instruction import queued_layout
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.load import LoadA
 from sparsat.hw.load_b import LoadB
+from sparsat.hw.parts import Parts
 from sparsat.hw.registers import Registers
 from sparsat.hw.row_buffer import RowBuffer
 from sparsat.hw.semaphores import ENGINES, Semaphores
+from sparsat.hw.sore_lane import SORELane
 from sparsat.hw.store import Store
 from sparsat.hw.timing import QUEUE
+from sparsat.hw.update import Update
 from sparsat.hw.vector import VectorEngine
 from sparsat.hw.wuve import WUVELane
+
+Make = Callable[[SATConfig, Parts], Component]
 
 REFERENCE = SATConfig(
     name="reference",
@@ -65,12 +69,12 @@ VARIED: dict[str, tuple[int, ...]] = {
     "b_scratch_kib": (1024,),
     "c_scratch_kib": (1024,),
     "sore_lanes": (8,),
+    "wuve_lanes": (4,),
     "channels": (1, 2),
+    "line_rows": (2, 4, 16),
 }
 """Other values of a field that are measured."""
 
-UNCONNECTED = ("wuve_lane",)
-"""Blocks that module `sat` does not have yet; designs are to have room for them."""
 CELL = ("m_max", "depth", "a_regs", "b_regs", "a_link")
 
 
@@ -82,7 +86,7 @@ class Block:
     ----------
     name : str
     make : callable
-        One of them for a configuration.
+        One of them for a configuration; what it repeats it places from the given parts.
     count : callable
         How many a configuration has.
     fields : tuple of str
@@ -94,7 +98,7 @@ class Block:
     """
 
     name: str
-    make: Callable[[SATConfig], Component]
+    make: Make
     count: Callable[[SATConfig], int]
     fields: tuple[str, ...] = ()
     by_row: bool = False
@@ -111,18 +115,33 @@ def changed(field: str, value: int) -> SATConfig:
     changes = {field: value}
     if field == "cols":
         changes["sore_lanes"] = min(value, REFERENCE.sore_lanes)
+        changes["wuve_lanes"] = min(value, REFERENCE.wuve_lanes)
+    if field == "line_rows":
+        return LINE_ROWS[value]
     return REFERENCE.with_(**changes)
 
 
-def _part(name: str) -> Callable[[SATConfig], Component]:
-    return lambda config: stce.part_makers(config)[name]()
+LINE_ROWS = {2: changed("channels", 1), 4: changed("channels", 2), 16: changed("cols", 8)}
 
 
-def _queue(engine: Opcode) -> Callable[[SATConfig], Component]:
-    return lambda _: Queue(shape=queued_layout(engine), depth=QUEUE, refill=True)
+def value_of(config: SATConfig, field: str) -> float:
+    """Of a field; `channels` is what all ports move, `line_rows` are rows of B in a line."""
+    if field == "channels":
+        return config.line_bytes / 64
+    if field == "line_rows":
+        return config.line_bytes / (2 * config.cols)
+    return getattr(config, field)
 
 
-def _feeder(config: SATConfig) -> Component:
+def _part(name: str) -> Make:
+    return lambda config, _: stce.part_makers(config)[name]()
+
+
+def _queue(engine: Opcode) -> Make:
+    return lambda *_: Queue(shape=queued_layout(engine), depth=QUEUE, refill=True)
+
+
+def _feeder(config: SATConfig, _: Parts) -> Component:
     return Feeder(config=config, rows=min(config.rows, FEEDER_ROWS))
 
 
@@ -130,48 +149,61 @@ def _one(_: SATConfig) -> int:
     return 1
 
 
-def _two(_: SATConfig) -> int:
-    return 2
+def _rows(config: SATConfig) -> int:
+    return config.rows
+
+
+def _cols(config: SATConfig) -> int:
+    return config.cols
+
+
+def _sorters(config: SATConfig) -> int:
+    """Lanes of the SORE of LOAD_B and of both copies of UPDATE."""
+    return config.sore_lanes + 2 * config.wuve_lanes
 
 
 BLOCKS = (
     Block("uspe", _part("uspe"), lambda c: c.cells, CELL, by_row=True),
-    Block("row_edge", _part("row_edge"), lambda c: c.rows, CELL, by_row=True),
-    Block("col_top", _part("col_top"), lambda c: c.cols, ("m_max",)),
-    Block("col_bottom", _part("col_bottom"), lambda c: c.cols),
-    Block("conductor", lambda c: Conductor(config=c), _one),
+    Block("row_edge", _part("row_edge"), _rows, CELL, by_row=True),
+    Block("col_top", _part("col_top"), _cols, ("m_max",)),
+    Block("col_bottom", _part("col_bottom"), _cols),
+    Block("conductor", lambda c, _: Conductor(config=c), _one),
     Block("feeder", _feeder, feeders, ("channels", "a_scratch_kib"), by_row=True, scratch=True),
-    Block(
-        "row_buffer",
-        lambda c: RowBuffer(config=c),
-        lambda c: c.rows,
-        ("m_max", "a_link"),
-        by_row=True,
-    ),
-    Block("b_walk", lambda c: BWalk(config=c), _one, ("cols", "b_scratch_kib")),
+    Block("row_buffer", lambda c, _: RowBuffer(config=c), _rows, ("m_max", "a_link"), by_row=True),
+    Block("b_side", lambda c, p: BSide(config=c, parts=p), _one, ("cols", "b_scratch_kib")),
     Block(
         "b_column",
-        lambda c: BColumn(config=c),
-        lambda c: c.cols,
-        ("cols", "channels", "b_scratch_kib"),
+        lambda c, _: BColumn(config=c),
+        _cols,
+        ("line_rows", "b_scratch_kib"),
         scratch=True,
     ),
-    Block("c_walk", lambda c: CWalk(config=c, ahead=True), _two, ("cols", "c_scratch_kib")),
-    Block(
-        "c_column", lambda c: CColumn(config=c), lambda c: c.cols, ("c_scratch_kib",), scratch=True
-    ),
-    Block("sequencer", lambda c: ExecSequencer(config=c), _one),
-    Block("fetch", lambda c: Fetch(config=c), _one, ("channels",)),
-    Block("dispatcher", lambda _: Dispatcher(), _one),
-    Block("semaphores", lambda _: Semaphores(), _one),
-    Block("deadlock", lambda _: Deadlock(), _one),
-    Block("vector", lambda _: VectorEngine(), _one),
-    Block("bursts", lambda c: Bursts(config=c), _one, ("channels",)),
+    Block("c_side", lambda c, p: CSide(config=c, parts=p), _one, ("cols", "c_scratch_kib")),
+    Block("c_column", lambda c, _: CColumn(config=c), _cols, ("c_scratch_kib",), scratch=True),
+    Block("sequencer", lambda c, _: ExecSequencer(config=c), _one),
+    Block("fetch", lambda c, _: Fetch(config=c), _one, ("channels",)),
+    Block("dispatcher", lambda *_: Dispatcher(), _one),
+    Block("semaphores", lambda *_: Semaphores(), _one),
+    Block("deadlock", lambda *_: Deadlock(), _one),
+    Block("vector", lambda *_: VectorEngine(), _one),
+    Block("bursts", lambda c, _: Bursts(config=c), _one, ("channels",)),
     *(Block(f"queue_{each.name.lower()}", _queue(each), _one) for each in ENGINES),
-    Block("load_a", lambda c: LoadA(config=c), _one, ("channels",)),
-    Block("load_b", lambda c: LoadB(config=c), _one, ("cols", "channels", "sore_lanes")),
-    Block("store", lambda c: Store(config=c), _one, ("cols", "channels")),
-    Block("control", lambda _: Control(), _one),
-    Block("registers", lambda c: Registers(config=c), _one, ("channels",)),
-    Block("wuve_lane", lambda _: WUVELane(), lambda c: c.wuve_lanes),
+    Block("load_a", lambda c, _: LoadA(config=c), _one, ("channels",)),
+    Block(
+        "load_b", lambda c, p: LoadB(config=c, parts=p), _one, ("cols", "channels", "sore_lanes")
+    ),
+    Block("store", lambda c, _: Store(config=c), _one, ("cols", "channels")),
+    Block(
+        "update", lambda c, p: Update(config=c, parts=p), _one, ("cols", "channels", "wuve_lanes")
+    ),
+    Block("wuve_lane", lambda *_: WUVELane(), lambda c: c.wuve_lanes),
+    Block("sore_lane", lambda c, _: SORELane(config=c), _sorters, ("m_max",)),
+    Block(
+        "sore_lane_marks",
+        lambda c, _: SORELane(config=c, marks=True),
+        lambda c: c.wuve_lanes,
+        ("m_max",),
+    ),
+    Block("control", lambda *_: Control(), _one),
+    Block("registers", lambda c, _: Registers(config=c), _one, ("channels",)),
 )

@@ -5,17 +5,22 @@ Takes hours the first time; what was mapped before is found by its content.
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from amaranth.hdl import Shape, UnusedElaboratable
+from amaranth.lib.wiring import Component, In, Out
 from rich.progress import track
 
-from sparsat.hw.blocks import BLOCKS, REFERENCE
+from sparsat.hw.blocks import BLOCKS, REFERENCE, value_of
 from sparsat.hw.config import SATConfig, preset
+from sparsat.hw.core import part_makers
 from sparsat.hw.emit import sat_verilog
-from sparsat.hw.resources import Estimate, estimate_verilog
+from sparsat.hw.parts import Parts
+from sparsat.hw.resources import estimate_verilog
 from sparsat.hw.tools.verilog import to_verilog
 from sparsat.hw.tools.yosys import Resources
 
@@ -32,6 +37,7 @@ MIXED = REFERENCE.with_(
     a_link=1,
     a_scratch_kib=512,
     sore_lanes=4,
+    wuve_lanes=4,
     channels=2,
 )
 """Many fields changed at once, which nothing is fitted to."""
@@ -63,17 +69,32 @@ def jobs() -> Iterator[Job]:
     """All there is to measure."""
     for block in BLOCKS:
         for field, config in block.samples():
-            yield block.name, field, getattr(config, field) if field else 0, config
+            yield block.name, field, int(value_of(config, field)) if field else 0, config
         if block.fields:
             yield block.name, "mixed", 0, MIXED
     for number, config in enumerate(DESIGNS):
         yield "sat", "design", number, config
 
 
-def verilog_of(block: str, config: SATConfig) -> str:
+def verilog_of(block: str, config: SATConfig) -> tuple[str, set[str]]:
+    """All of module `sat`; or the block, and the black boxes in it for what it repeats."""
     if block == "sat":
-        return sat_verilog(config)
-    return to_verilog(_MAKERS[block](config), block)
+        return sat_verilog(config), set()
+    parts = Parts(part_makers(config), once=True)
+    text = to_verilog(_MAKERS[block](config, parts), block)
+    used = {name: part for name, part in parts.modules() if f"  {name} " in text}
+    return "".join((text, *(black_box(*each) for each in used.items()))), set(used)
+
+
+def black_box(name: str, part: Component) -> str:
+    """A module with the part's ports and nothing inside."""
+    sides = {In: "input", Out: "output"}
+    ports = [
+        f"{sides[member.flow]} [{Shape.cast(member.shape).width - 1}:0] {port}"
+        for port, member in part.signature.members.items()
+    ]
+    listed = ", ".join(["input clk", "input rst", *ports])
+    return f"(* blackbox *) module {name}({listed}); endmodule\n"
 
 
 _MAKERS = {block.name: block.make for block in BLOCKS}
@@ -82,7 +103,8 @@ _MAKERS = {block.name: block.make for block in BLOCKS}
 def measure(job: Job) -> Sample:
     """Map one."""
     block, field, value, config = job
-    found: Estimate = estimate_verilog(block, verilog_of(block, config))
+    verilog, boxes = verilog_of(block, config)
+    found = estimate_verilog(block, verilog, boxes)
     return Sample(
         block=block,
         field=field,
@@ -91,7 +113,7 @@ def measure(job: Job) -> Sample:
         path_ps=round(found.path.delay_ps),
         start=found.path.start,
         end=found.path.end,
-        digest=digest_of(found.verilog),
+        digest=digest_of(verilog),
     )
 
 
@@ -120,7 +142,13 @@ def write(samples: list[Sample]) -> None:
     scratch.replace(FILE)
 
 
+def ignore_unused() -> None:
+    """Of parts only the ports are used."""
+    warnings.simplefilter("ignore", UnusedElaboratable)
+
+
 def main() -> None:
+    ignore_unused()
     write([measure(job) for job in track(list(jobs()), "Mapping blocks", transient=True)])
 
 

@@ -14,7 +14,7 @@ from math import log2
 import numpy as np
 
 from sparsat.hw import measure
-from sparsat.hw.blocks import BLOCKS, REFERENCE, VARIED, Block
+from sparsat.hw.blocks import BLOCKS, REFERENCE, VARIED, Block, value_of
 from sparsat.hw.config import SATConfig
 from sparsat.hw.device import KINDS, LIMIT, Amount, Device
 from sparsat.hw.memories import Scratchpad, scratchpads
@@ -70,13 +70,8 @@ def _curves(block: Block, samples: list[measure.Sample]) -> tuple[np.ndarray, di
     curves: dict[str, _Curve] = {}
     for field in block.fields:
         found = [(value, costs[field, value] - base) for value in VARIED[field]]
-        curves[field] = _Curve(field, [(_value(REFERENCE, field), zero), *found])
+        curves[field] = _Curve(field, [(value_of(REFERENCE, field), zero), *found])
     return base, curves
-
-
-def _value(config: SATConfig, field: str) -> float:
-    """Of ports, what they move together counts."""
-    return config.line_bytes / 64 if field == "channels" else getattr(config, field)
 
 
 def _costs(block: Block, sample: measure.Sample) -> np.ndarray:
@@ -143,7 +138,7 @@ def cost(config: SATConfig, device: Device | None = None) -> Cost:
 
 def _cost_of(block: Block, config: SATConfig) -> BlockCost:
     base, curves = _measured()[block.name]
-    found = base + sum(curve.at(_value(config, field)) for field, curve in curves.items())
+    found = base + sum(curve.at(value_of(config, field)) for field, curve in curves.items())
     found = np.maximum(found, 0)
     amount = Amount(*map(float, found[: len(KINDS)]))
     return BlockCost(block.name, block.count(config), amount, float(found[-1]), block.by_row)

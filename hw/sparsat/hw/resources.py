@@ -3,6 +3,7 @@
 Estimates by Yosys and by the delays in `sparsat.hw.tools.delays`, not results of place and route.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from amaranth.lib.wiring import Component
@@ -14,9 +15,8 @@ from sparsat.hw.tools.yosys import Resources, count_resources, synthesize
 
 @dataclass(frozen=True)
 class Estimate:
-    """Primitives and slowest path of a component whose Verilog is `verilog`."""
+    """Primitives and slowest path of a component."""
 
-    verilog: str
     resources: Resources
     path: Path
 
@@ -26,7 +26,9 @@ def estimate(name: str, component: Component) -> Estimate:
     return estimate_verilog(name, to_verilog(component, name))
 
 
-def estimate_verilog(name: str, verilog: str) -> Estimate:
-    """Map module `name`."""
+def estimate_verilog(name: str, verilog: str, boxes: Container[str] = ()) -> Estimate:
+    """Map module `name`, without what is in the black boxes of these names."""
     netlist = synthesize(verilog, name)
-    return Estimate(verilog, count_resources(netlist), critical_path(netlist))
+    cells = {cell: each for cell, each in netlist["cells"].items() if each["type"] not in boxes}
+    netlist = {**netlist, "cells": cells}
+    return Estimate(count_resources(netlist), critical_path(netlist))
