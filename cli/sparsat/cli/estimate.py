@@ -3,21 +3,27 @@
 from sparsat.hw.config import SATConfig
 
 
-def print_estimate(config: SATConfig, card: str = "vcu1525") -> None:
-    """Resources, whether they fit the card's device, and the clock, all estimated."""
+def print_estimate(config: SATConfig, card: str) -> None:
+    """Resources, the clock, and whether it fits the card if its device is known; all estimated."""
     from sparsat.hw.device import DEVICES, LIMIT
-    from sparsat.hw.resource_model import cost, fit
+    from sparsat.hw.floorplan import fit
+    from sparsat.hw.resource_model import cost
 
-    device = DEVICES[card]
-    found = cost(config, device)
-    placed, total, slowest = fit(found, device), found.total, found.slowest
+    found = cost(config)
+    (lut, ff, dsp, *_), slowest = found.total, found.slowest
     print(
-        f"estimated: {total.lut:,.0f} LUT, {total.ff:,.0f} FF, {total.dsp:,.0f} DSP, "
-        f"{total.bram18 / 2:,.0f} block RAMs, {total.uram:,.0f} UltraRAMs; "
+        f"estimated: {lut:,.0f} LUT, {ff:,.0f} FF, {dsp:,.0f} DSP; "
         f"{found.clock_hz / 1e6:.0f} MHz (slowest: {slowest.name}, {slowest.path_ps / 1e3:.2f} ns)"
     )
-    if placed.fits:
-        rows = " + ".join(map(str, placed.rows))
-        print(f"fits {card} with its shell at {LIMIT:.0%} of any die: {rows} rows of cells on each")
-    else:
-        print(f"does not fit {card} with its shell: {placed.reason}")
+    if card not in DEVICES:
+        return
+    placed = fit(found, DEVICES[card])
+    if not placed.fits:
+        print(f"does not fit {card} beside its shell at {LIMIT:.0%} of any die: {placed.reason}")
+        return
+    _, _, _, bram18, uram = placed.used.sum(axis=0)
+    rows = " + ".join(map(str, placed.rows))
+    print(
+        f"fits {card} beside its shell at {LIMIT:.0%} of any die: {rows} rows of cells on them, "
+        f"{bram18 / 2:,.0f} block RAMs, {uram:,.0f} UltraRAMs"
+    )

@@ -129,8 +129,6 @@ def _write(
 
 
 def _plain(point: "Point") -> dict[str, Any]:
-    from dataclasses import asdict
-
     seconds, lut, joules = point.objectives
     return {
         "pattern": point.design.pattern,
@@ -138,7 +136,7 @@ def _plain(point: "Point") -> dict[str, Any]:
         "joules": joules,
         "gflops_effective": point.simulated.gflops_effective,
         "gflops_dense_equivalent": point.simulated.gflops_dense,
-        "resources": asdict(point.candidate.cost.total) | {"lut": lut},
+        "lut": lut,
         "config": point.candidate.config.to_dict(),
     }
 

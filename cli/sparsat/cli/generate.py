@@ -58,6 +58,6 @@ def generate(
         for path in written:
             lines = path.read_text().count("\n")
             console.print(f"{path}  {lines} lines", highlight=False)
-        print_estimate(chosen)
+        print_estimate(chosen, board or "vcu1525")
         if target and (missing := missing_tool(flow)):
             console.print(missing, highlight=False)

@@ -75,6 +75,8 @@ VARIED: dict[str, tuple[int, ...]] = {
 }
 """Other values of a field that are measured."""
 
+PLACES = ("home", "b", "c", "row")
+"""The rest, the side of B, the side of C, the rows of the array."""
 CELL = ("m_max", "depth", "a_regs", "b_regs", "a_link")
 
 
@@ -91,8 +93,8 @@ class Block:
         How many a configuration has.
     fields : tuple of str
         What of the configuration its size depends on.
-    by_row : bool
-        It goes where the array's rows go.
+    place : str
+        With what it lies together, one of `PLACES`.
     scratch : bool
         Its block memories are a scratchpad's, which `memories` counts.
     """
@@ -101,7 +103,7 @@ class Block:
     make: Make
     count: Callable[[SATConfig], int]
     fields: tuple[str, ...] = ()
-    by_row: bool = False
+    place: str = "home"
     scratch: bool = False
 
     def samples(self) -> list[tuple[str, SATConfig]]:
@@ -163,23 +165,43 @@ def _sorters(config: SATConfig) -> int:
 
 
 BLOCKS = (
-    Block("uspe", _part("uspe"), lambda c: c.cells, CELL, by_row=True),
-    Block("row_edge", _part("row_edge"), _rows, CELL, by_row=True),
-    Block("col_top", _part("col_top"), _cols, ("m_max",)),
-    Block("col_bottom", _part("col_bottom"), _cols),
+    Block("uspe", _part("uspe"), lambda c: c.cells, CELL, place="row"),
+    Block("row_edge", _part("row_edge"), _rows, CELL, place="row"),
+    Block("col_top", _part("col_top"), _cols, ("m_max",), place="b"),
+    Block("col_bottom", _part("col_bottom"), _cols, place="c"),
     Block("conductor", lambda c, _: Conductor(config=c), _one),
-    Block("feeder", _feeder, feeders, ("channels", "a_scratch_kib"), by_row=True, scratch=True),
-    Block("row_buffer", lambda c, _: RowBuffer(config=c), _rows, ("m_max", "a_link"), by_row=True),
-    Block("b_side", lambda c, p: BSide(config=c, parts=p), _one, ("cols", "b_scratch_kib")),
+    Block("feeder", _feeder, feeders, ("channels", "a_scratch_kib"), place="row", scratch=True),
+    Block("row_buffer", lambda c, _: RowBuffer(config=c), _rows, ("m_max", "a_link"), place="row"),
+    Block(
+        "b_side",
+        lambda c, p: BSide(config=c, parts=p),
+        _one,
+        ("cols", "b_scratch_kib"),
+        place="b",
+    ),
     Block(
         "b_column",
         lambda c, _: BColumn(config=c),
         _cols,
         ("line_rows", "b_scratch_kib"),
+        place="b",
         scratch=True,
     ),
-    Block("c_side", lambda c, p: CSide(config=c, parts=p), _one, ("cols", "c_scratch_kib")),
-    Block("c_column", lambda c, _: CColumn(config=c), _cols, ("c_scratch_kib",), scratch=True),
+    Block(
+        "c_side",
+        lambda c, p: CSide(config=c, parts=p),
+        _one,
+        ("cols", "c_scratch_kib"),
+        place="c",
+    ),
+    Block(
+        "c_column",
+        lambda c, _: CColumn(config=c),
+        _cols,
+        ("c_scratch_kib",),
+        place="c",
+        scratch=True,
+    ),
     Block("sequencer", lambda c, _: ExecSequencer(config=c), _one),
     Block("fetch", lambda c, _: Fetch(config=c), _one, ("channels",)),
     Block("dispatcher", lambda *_: Dispatcher(), _one),

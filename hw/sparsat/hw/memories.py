@@ -20,13 +20,14 @@ INDEX_BITS = 4
 
 @dataclass(frozen=True)
 class Scratchpad:
-    """`count` memories of `depth` words of `width` bits; `by_row`: they go where rows go."""
+    """`count` memories of `depth` words of `width` bits; `place` is one of
+    `blocks.PLACES`."""
 
     name: str
     count: int
     width: int
     depth: int
-    by_row: bool = False
+    place: str
 
     @property
     def bram18(self) -> int:
@@ -45,9 +46,9 @@ def scratchpads(config: SATConfig) -> list[Scratchpad]:
     bits = config.fmt.width
     width = max(8 * config.line_bytes, WORD * bits)
     a_depth = 2 * half_values_a(config) * bits // width
-    found = [Scratchpad("A", feeders(config), width, a_depth, by_row=True)]
+    found = [Scratchpad("A", feeders(config), width, a_depth, "row")]
     for name, value_bits, index in (("B", bits, False), ("B indices", INDEX_BITS, True)):
         rows = rows_of_line(config, index=index)
         depth = 2 * -(-half_rows_b(config) // rows)
-        found.append(Scratchpad(name, config.cols, rows * value_bits, depth))
-    return [*found, Scratchpad("C", 2 * config.cols, 32, half_rows_c(config))]
+        found.append(Scratchpad(name, config.cols, rows * value_bits, depth, "b"))
+    return [*found, Scratchpad("C", 2 * config.cols, 32, half_rows_c(config), "c")]

@@ -6,13 +6,17 @@ Prints docs/resources.md.
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from sparsat.dataflow.schedule import SCHEDULES
 from sparsat.dataflow.step_cache import captured_step
 from sparsat.hw import measure
 from sparsat.hw.blocks import BLOCKS
 from sparsat.hw.config import PRESETS, SATConfig, preset
-from sparsat.hw.device import DEVICES, KINDS, LIMIT, Amount, Device
-from sparsat.hw.resource_model import CLOCK_MARGIN, BlockCost, Cost, cost, fit, samples_of
+from sparsat.hw.device import DEVICES, LIMIT, Device
+from sparsat.hw.floorplan import fit
+from sparsat.hw.memories import scratchpads
+from sparsat.hw.resource_model import CLOCK_MARGIN, BlockCost, cost, samples_of
 from sparsat.sim.boards import board
 from sparsat.sim.energy import watts
 from sparsat.sim.markdown import table
@@ -31,26 +35,27 @@ Rows = Iterable[tuple[str, ...]]
 
 def block_rows(config: SATConfig) -> Rows:
     """Each block, `*` where its Verilog is no longer what was measured."""
-    found = cost(config, DEVICES[CARD])
+    found = cost(config)
     for each in found.blocks:
         mark = "" if _current(each.name) else " *"
-        yield (each.name + mark, str(each.count), *_amounts(each.each), *_speed(each))
-    for memory, amount in found.scratch:
-        shape = f"scratchpad {memory.name}: {memory.depth} × {memory.width} bits"
-        each_one = amount * (1 / memory.count)
-        yield (shape, str(memory.count), *_amounts(each_one), "", "")
-    yield ("all", "1", *_amounts(found.total), *_speed(found.slowest))
+        yield (each.name + mark, str(each.count), *_logic(each.each), *_speed(each))
+    yield ("all", "1", *_logic(found.total), *_speed(found.slowest))
 
 
-def _amounts(amount: Amount) -> tuple[str, ...]:
-    """LUT, FF, DSP, block RAM of 36 Kb, UltraRAM."""
-    return (
-        f"{amount.lut:.0f}",
-        f"{amount.ff:.0f}",
-        f"{amount.dsp:.0f}",
-        f"{amount.bram18 / 2:g}",
-        f"{amount.uram:.0f}",
-    )
+def _logic(amount: np.ndarray) -> tuple[str, ...]:
+    """LUT, FF, DSP, block RAMs of 36 Kb that are no scratchpad's."""
+    lut, ff, dsp, bram18, _ = amount
+    return f"{lut:.0f}", f"{ff:.0f}", f"{dsp:.0f}", f"{bram18 / 2:g}"
+
+
+def pad_rows(config: SATConfig) -> Rows:
+    """The scratchpads, each in block RAM or in UltraRAM, and where the device has them."""
+    chosen = fit(cost(config), DEVICES[CARD]).memories
+    for pad in scratchpads(config):
+        shape = f"{pad.depth} × {pad.width}"
+        brams, urams = f"{pad.bram18 / 2:g}", str(pad.uram)
+        kind = {"uram": "UltraRAM", "bram18": "block RAM"}[chosen[pad.name]]
+        yield pad.name, str(pad.count), shape, brams, urams, kind
 
 
 def _speed(block: BlockCost) -> tuple[str, str]:
@@ -79,29 +84,24 @@ def path_rows(config: SATConfig, count: int = 8) -> Rows:
 
 def check_rows() -> Rows:
     """Blocks and whole designs that the model was not fitted to."""
+    mixed = {block.name: block.each for block in cost(measure.MIXED).blocks}
     for block in BLOCKS:
         for sample in samples_of(block.name):
             if sample.field == "mixed":
-                (model,) = (b for b in cost(measure.MIXED).blocks if b.name == block.name)
-                yield _check(f"{block.name}, many fields changed", model.each, sample)
+                yield _check(f"{block.name}, many fields changed", mixed[block.name], sample)
     for sample in samples_of("sat"):
         config = measure.DESIGNS[sample.value]
-        yield _check(f"whole design `{config.name}`", _blocks_of(cost(config)), sample)
+        yield _check(f"whole design `{config.name}`", cost(config).total, sample)
 
 
-def _blocks_of(found: Cost) -> Amount:
-    """Without scratchpads."""
-    return sum((each.each * each.count for each in found.blocks), Amount())
-
-
-def _check(name: str, model: Amount, sample: measure.Sample) -> tuple[str, ...]:
-    pairs = ((model.lut, sample.resources.lut), (model.ff, sample.resources.ff))
+def _check(name: str, model: np.ndarray, sample: measure.Sample) -> tuple[str, ...]:
+    pairs = ((model[0], sample.resources.lut), (model[1], sample.resources.ff))
     cells = [
         text
         for ours, yosys in pairs
         for text in (f"{ours:.0f}", str(yosys), f"{ours / yosys - 1:+.1%}")
     ]
-    return (name, *cells, f"{model.dsp:.0f}", str(sample.resources.dsp))
+    return (name, *cells, f"{model[2]:.0f}", str(sample.resources.dsp))
 
 
 # -- what fits -------------------------------------------------------------------------------------
@@ -109,16 +109,14 @@ def _check(name: str, model: Amount, sample: measure.Sample) -> tuple[str, ...]:
 
 def fit_rows(device: Device) -> Rows:
     for config in PRESETS.values():
-        found = cost(config, device)
+        found = cost(config)
         placed = fit(found, device)
-        shares = [_share(found.total, device, kind) for kind in KINDS]
-        rows = "+".join(map(str, placed.rows)) if placed.fits else placed.reason
+        used = placed.used.sum(axis=0) if placed.fits else found.total
+        shares = [f"{share:.0%}" for share in used / device.available]
+        where = " + ".join(map(str, placed.rows)) if placed.fits else placed.reason
+        homes = ", ".join(f"{place} {die}" for place, die in placed.homes.items())
         clock = f"{found.clock_hz / 1e6:.0f}"
-        yield (f"`{config.name}`, {config.rows}×{config.cols}", *shares, rows, clock)
-
-
-def _share(amount: Amount, device: Device, kind: str) -> str:
-    return f"{getattr(amount, kind) / getattr(device.available, kind):.0%}"
+        yield (f"`{config.name}`, {config.rows}×{config.cols}", *shares, where, homes, clock)
 
 
 def largest(config: SATConfig, device: Device) -> SATConfig:
@@ -129,14 +127,14 @@ def largest(config: SATConfig, device: Device) -> SATConfig:
         if cols * 4 <= config.line_bytes
         for rows in range(1, 129)
     ]
-    fitting = (each for each in found if fit(cost(each, device), device).fits)
+    fitting = (each for each in found if fit(cost(each), device).fits)
     return max(fitting, key=lambda each: (each.cells, each.cols))
 
 
 def throughput_rows() -> Rows:
     """A training step on the card's arrays, with and without sparse weights."""
     place, step = board(CARD), captured_step(MODEL, BATCH)
-    estimated = cost(preset("vcu1525_max"), DEVICES[CARD]).clock_hz
+    estimated = cost(preset("vcu1525_max")).clock_hz
     for name, clock_hz in (
         ("vcu1525", PAPER_HZ),
         ("vcu1525_max", PAPER_HZ),
@@ -158,14 +156,15 @@ def throughput_rows() -> Rows:
         )
 
 
-AMOUNTS_HEAD = ("LUT", "FF", "DSP", "BRAM", "URAM")
+LOGIC_HEAD = ("LUT", "FF", "DSP", "BRAM")
 
 
 def page() -> str:
     device = DEVICES[CARD]
     return PAGE.format(
         tool=measure.tool(),
-        blocks=table(("block", "count", *AMOUNTS_HEAD, "ns", "MHz"), block_rows(preset(CARD))),
+        blocks=table(("block", "count", *LOGIC_HEAD, "ns", "MHz"), block_rows(preset(CARD))),
+        pads=table(PADS_HEAD, pad_rows(preset(CARD))),
         margin=CLOCK_MARGIN,
         paths=table(("block", "from", "to", "ns", "MHz"), path_rows(preset(CARD))),
         checks=table(
@@ -177,7 +176,7 @@ def page() -> str:
         ),
         device=device.name,
         limit=f"{LIMIT:.0%}",
-        fits=table(("machine", *AMOUNTS_HEAD, "rows on the dies", "MHz"), fit_rows(device)),
+        fits=table(FITS_HEAD, fit_rows(device)),
         largest=largest(preset("vcu1525"), device),
         model=MODEL,
         batch=BATCH,
@@ -185,6 +184,11 @@ def page() -> str:
     )
 
 
+PADS_HEAD = ("scratchpad", "memories", "words × bits", "as BRAM", "as URAM", "on the card")
+FITS_HEAD = (
+    *("machine", *LOGIC_HEAD, "URAM", "rows on dies 0 + 1 + 2"),
+    *("die of the rest, B, C", "MHz"),
+)
 THROUGHPUT_HEAD = (
     *("machine", "dense, ms", "2:8, ms", "speed-up"),
     *("dense, GFLOPS", "2:8, effective GFLOPS", "2:8, as dense GFLOPS", "W"),
@@ -203,12 +207,14 @@ fan-out are not modelled.
 `sparsat.hw.blocks` lists the blocks, how many of each a machine has, and what its size depends on.
 A block is mapped at a reference machine and with one thing changed at a time; for other machines
 the differences are added up and interpolated (`sparsat.hw.resource_model`). A new block is one line
-there, and a run of `make measure`. Scratchpads are counted by their shape, in block RAM or
-UltraRAM, so that neither runs out before the other.
+there, and a run of `make measure`. What is repeated in a block is a block of its own.
 
 Machine `vcu1525`; block RAMs of 36 Kb. `*`: the block has changed since it was measured.
 
 {blocks}
+Scratchpads are counted by their shape, in block RAM or UltraRAM:
+
+{pads}
 The slowest paths, from register or port to register or port:
 
 {paths}
@@ -222,8 +228,8 @@ Blocks with many fields changed at once, and whole designs; the model has seen n
 ## What fits
 Device {device}, dies (SLRs) with what the shell with PCIe and four memory controllers leaves of
 them (UG1393). At most {limit} of any die may be used. Rows of cells, with their feeders and copies
-of A, go in bands over the dies; everything else is on one of them. Shares are of what the shell
-leaves.
+of A, go in bands over the dies; the sides of B and C and the rest are on one die each
+(`sparsat.hw.floorplan`). Shares are of what the shell leaves.
 
 {fits}
 The largest array that fits, all else as in `vcu1525`, is {largest.rows}×{largest.cols}.

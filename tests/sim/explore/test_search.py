@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from sparsat.hw.device import VU9P
-from sparsat.hw.resource_model import cost, fit
+from sparsat.hw.floorplan import fit
+from sparsat.hw.resource_model import cost
 from sparsat.sim.explore import jobs, search
 from sparsat.sim.explore.database import Database
 from sparsat.sim.explore.front import coarse, pareto
@@ -45,7 +46,7 @@ def test_every_design_on_the_front_fits_and_is_simulated(study, explored, tmp_pa
     front = explored(path)
     assert {point.design.pattern for point in front} == {"2:8", "dense"}
     for point in front:
-        assert fit(cost(point.candidate.config, VU9P), VU9P).fits
+        assert fit(cost(point.candidate.config), VU9P).fits
     with Database(path, {"seed": study.seed}) as database:
         screened, simulated = database.screened(), database.simulated()
     assert len(screened) == 24

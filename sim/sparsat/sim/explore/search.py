@@ -226,7 +226,7 @@ class Search:
 
 def _screened(each: Candidate, number: int, found: Estimate | str) -> Screened:
     hz = each.config.clock_hz
-    result = Screened(each.design.key, number, each.cost.total.lut, hz)
+    result = Screened(each.design.key, number, each.cost.lut, hz)
     if isinstance(found, str):
         return replace(result, error=found)
     return replace(result, seconds=found.cycles / hz, joules=found.joules)

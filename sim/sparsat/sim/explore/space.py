@@ -8,7 +8,8 @@ from typing import Any
 
 from sparsat.hw.config import SATConfig, preset
 from sparsat.hw.device import Device
-from sparsat.hw.resource_model import Cost, cost, fit
+from sparsat.hw.floorplan import fit
+from sparsat.hw.resource_model import Cost, cost
 
 Pattern = tuple[int, int]
 
@@ -84,7 +85,7 @@ def candidate(design: Design, device: Device) -> Candidate | None:
         config = preset("vcu1525").with_(name="explored", clock_hz=1e8, **sizes)
     except ValueError:
         return None
-    found = cost(config, device)
+    found = cost(config)
     if not fit(found, device).fits:
         return None
     most = PORT_BYTES_PER_SECOND / (config.axi_bits // 8)
