@@ -13,7 +13,8 @@ from sparsat.dataflow.step_cache import captured_step
 from sparsat.hw.config import preset
 from sparsat.sim.boards import board
 from sparsat.sim.explore import screen
-from sparsat.sim.explore.screen import Summary, estimate_step
+from sparsat.sim.explore.screen import estimate_step
+from sparsat.sim.explore.summary import Summary, product_of
 from sparsat.sim.memory import LATENCY
 from sparsat.sim.simulate import simulate_once
 
@@ -58,7 +59,7 @@ def test_a_product_is_never_thought_faster_than_the_best_plan(monkeypatch):
             continue
         pattern = site.pattern if site.op.stage != "WU" else None
         best = choose(config, SCHEDULES["optimal"].policy, site.nests, pattern, False)
-        found = screen._best(config, screen._product(step, site), step.batch)
+        found = screen._best(config, product_of(step, site), step.batch)
         assert found.cycles >= estimate(best) + 2 * LATENCY
         near, total = near + (found.cycles <= 1.02 * (estimate(best) + 2 * LATENCY)), total + 1
     assert near >= 0.9 * total

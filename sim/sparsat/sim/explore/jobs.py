@@ -11,7 +11,8 @@ from sparsat.dataflow.ir import Step
 from sparsat.dataflow.schedule import SCHEDULES
 from sparsat.hw.config import SATConfig
 from sparsat.sim.boards import Board
-from sparsat.sim.explore.screen import Estimate, Summary, estimate_step
+from sparsat.sim.explore.screen import Estimate, estimate_step
+from sparsat.sim.explore.summary import Summary
 from sparsat.sim.simulate import simulate_once
 
 Pattern = tuple[int, int]

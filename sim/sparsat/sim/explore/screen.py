@@ -2,97 +2,34 @@
 
 Of every product all mappings are tried, but only with a few tilings, those that fit one of the
 mappings. The estimate is the scheduler's, `choose.estimate`; products of the same shape are looked
-at once. What memory does to vector operations and updates is measured by the timed machine, on one
-instruction of each kind.
+at once.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate, islice
+from itertools import islice
 
 import numpy as np
 
 from sparsat.dataflow import pair_fit, reduce_fit, spread_fit
-from sparsat.dataflow.addresses import COPIES
 from sparsat.dataflow.array_work import ArraySize, best_of_all
 from sparsat.dataflow.choose import Plan
 from sparsat.dataflow.geometry import nests
 from sparsat.dataflow.halves import Halves
-from sparsat.dataflow.ir import Conv, MatMul, Step, Update, Vector
-from sparsat.dataflow.layout import SINGLE
 from sparsat.dataflow.mapping import Mapping, mappings
 from sparsat.dataflow.nests import Nest, Pair, Reduce, Spread
 from sparsat.dataflow.schedule import SCHEDULES
-from sparsat.dataflow.sites import Site, sites
-from sparsat.hw.array_op import FEEDER_ROWS, Order, log_m_of
+from sparsat.hw.array_op import FEEDER_ROWS, Order
 from sparsat.hw.config import SATConfig, preset
-from sparsat.hw.isa import instructions as isa
 from sparsat.sim.energy import PICOJOULES, slot_picojoules
-from sparsat.sim.machine import run
+from sparsat.sim.explore.rates import memory_rates
+from sparsat.sim.explore.summary import Pattern, Product, Summary
 from sparsat.sim.memory import LATENCY
 
-Pattern = tuple[int, int]
 POLICY = SCHEDULES["optimal"].policy
 TILINGS = 4
 """Tilings of a product that are tried, of either way round."""
-SAMPLE_LINES = 4096
-SAMPLE_BLOCKS = 64
-"""The instructions by which memory is measured."""
-
-
-TENSORS = ("master", "momentum", "gradient", *COPIES)
-"""Addresses of an update."""
-
-
-@dataclass(frozen=True)
-class Product:
-    """Products of a step that are alike; `pattern` is that of B."""
-
-    work: Conv | MatMul
-    stage: str
-    first: bool
-    pattern: Pattern | None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What of a step's operations time depends on, whatever the machine.
-
-    `vectors` int64 [operations, 2], bytes read and written; `updates` the elements of all weights
-    and plain parameters, `largest` of the largest.
-    """
-
-    step: Step
-    pattern: Pattern | None
-    products: Counter[Product]
-    vectors: np.ndarray
-    updates: int
-    largest: int
-
-    @classmethod
-    def of(cls, step: Step, pattern: Pattern | None) -> "Summary":
-        products: Counter[Product] = Counter()
-        vectors, updates = [], [0]
-        for site in sites(preset("vcu1525"), step, pattern):
-            work = site.op.work
-            match work:
-                case Vector():
-                    vectors.append((work.bytes_read, work.bytes_written))
-                case Update():
-                    updates.append(work.elements)
-                case Conv() | MatMul():
-                    products[_product(step, site)] += 1
-        moved = np.array(vectors, np.int64).reshape(-1, 2)
-        return cls(step, pattern, products, moved, sum(updates), max(updates))
-
-
-def _product(step: Step, site: Site) -> Product:
-    work, layer = site.op.work, step.layer.get(site.op.layer)
-    assert isinstance(work, Conv | MatMul)
-    first = layer is not None and layer.first
-    return Product(work, site.op.stage, first, site.pattern if site.op.stage != "WU" else None)
 
 
 @dataclass(frozen=True)
@@ -190,45 +127,3 @@ def _mappings(
     found = list(mappings.__wrapped__(part, POLICY, pattern, order))
     found.sort(key=lambda mapping: (not mapping.os, -mapping.ir * mapping.is_))
     return found, np.array([mapping.slots for mapping in found], np.int64)
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Cycles per line of vector operations, read and written in turns (`mixed`) or not (`alone`);
-    cycles and lines per element of updates."""
-
-    mixed: float
-    alone: float
-    update: float
-    update_lines: float
-
-
-def memory_rates(config: SATConfig, memory: str, summary: Summary) -> Rates:
-    """Measured by the timed machine; the update is some blocks of the largest weight, whose tensors
-    lie one behind the other, and so maybe in the same banks."""
-    n, m = summary.pattern or (4, 4)
-    single = summary.largest * SINGLE
-    values, index = single * n // (2 * m), single * n // (8 * m) * (n < m)
-    sizes = (single, single, single, values, index, values)
-    line = config.line_bytes
-    starts = accumulate((-(-size // line) * line for size in sizes), initial=0)
-    sample = isa.Update(
-        copies=1,
-        n=n,
-        log_m=log_m_of(m),
-        in_blocks=1,
-        out_blocks=SAMPLE_BLOCKS,
-        **dict(zip(TENSORS, starts, strict=True)),
-    )
-    lines = SAMPLE_LINES
-    mixed = run(config, [isa.Vector(read=lines, write=lines), isa.Halt()], memory)
-    alone = run(config, [isa.Vector(read=lines), isa.Halt()], memory)
-    update = run(config, [sample, isa.Halt()], memory)
-    elements = SAMPLE_BLOCKS * config.block**2
-    moved = update.instructions["read"][0] + update.instructions["written"][0]
-    return Rates(
-        mixed.cycles / (2 * lines),
-        alone.cycles / lines,
-        (update.cycles - 2 * LATENCY) / elements,
-        moved / elements,
-    )
