@@ -257,7 +257,10 @@ def test_halt_stands_at_the_end_and_only_there():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cols": 2, "sore_lanes": 1}, "cols is 2, the machine needs a power of two from 4"),
+        (
+            {"cols": 2, "sore_lanes": 1, "wuve_lanes": 2},
+            "cols is 2, the machine needs a power of two from 4",
+        ),
         ({"cols": 12}, "cols is 12, the machine needs a power of two from 4"),
     ],
 )
