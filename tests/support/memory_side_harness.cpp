@@ -29,7 +29,8 @@ extern "C" int64_t run(uint8_t* bytes, uint64_t lines, uint64_t program, uint64_
     const auto context = std::make_unique<VerilatedContext>();
     const auto top = std::make_unique<Vtop>(context.get());
     Stalls stalls{seed, stall};
-    AxiMemory memory(bytes, lines, LINE, BEAT, read_delay, write_delay, failing, stalls);
+    const MemoryOptions options{read_delay, write_delay, failing, failing + 1, 2, 0};
+    AxiMemory memory(bytes, lines, LINE, BEAT, options, stalls);
     uint64_t count = 0, gift = 0, update = 0, moved = 0, written = 0, cycle = 0;
     const auto log = [&](uint64_t kind, uint64_t value) -> Event& {
         need(count < room, "too many events", cycle);
@@ -46,7 +47,7 @@ extern "C" int64_t run(uint8_t* bytes, uint64_t lines, uint64_t program, uint64_
         std::memcpy(event.data, data, LINE);
     };
     const auto clock = [&] { top->clk = 1; top->eval(); top->clk = 0; top->eval(); };
-    const Channels channels(*top);
+    const Wires wires(*top);
     bool line_offered = false;
     uint64_t to_move = 0;
     for (uint64_t s = 0; s < write_count; ++s) to_move += writes[s].count;
@@ -62,7 +63,7 @@ extern "C" int64_t run(uint8_t* bytes, uint64_t lines, uint64_t program, uint64_
             top->tokens_exec___05Fgive = mask;
             top->tokens_exec___05Fwait = watch[0];
             top->tokens_exec___05Ftake = watch[1];
-            memory.offer(channels, cycle);
+            memory.offer(wires, cycle);
             top->request_update___05Fvalid = update < write_count;
             if (update < write_count) set_request(&top->request_update___05Fpayload[0], writes[update]);
             top->write_update___05Fvalid = moved < to_move && (line_offered || !stalls());
@@ -74,7 +75,7 @@ extern "C" int64_t run(uint8_t* bytes, uint64_t lines, uint64_t program, uint64_
             }
             top->eval();
 
-            memory.pass(channels, cycle);
+            memory.pass(wires, cycle);
             if (update < write_count && top->request_update___05Fready) ++update;
             if (line_offered && top->write_update___05Fready) { ++moved; line_offered = false; }
             if (top->dispatched) log(DISPATCHED, 0);

@@ -14,7 +14,7 @@ from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction, Sem
 from sparsat.hw.isa.site import half_rows_c
 from sparsat.hw.memory_side import MemorySide
-from sparsat.hw.tools.axi_harness import harness
+from sparsat.hw.tools.axi_harness import STREAMS, harness
 from sparsat.hw.tools.verilator import build_library
 from sparsat.hw.tools.verilog import to_verilog
 from sparsat.sim.memory import LATENCY
@@ -198,4 +198,4 @@ def _numbers(*values: int) -> list[ctypes.c_uint64]:
 
 def _harness(config: SATConfig) -> str:
     body = (HERE / "memory_side_harness.cpp").read_text()
-    return harness(config, body, C_ROWS=half_rows_c(config), COLS=config.cols)
+    return harness(config, STREAMS, body, C_ROWS=half_rows_c(config), COLS=config.cols)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import (
+    INSTRUCTIONS,
     Advance,
     Exec,
     Halt,
@@ -18,6 +19,7 @@ from sparsat.hw.isa.instructions import (
     Update,
     Vector,
 )
+from sparsat.hw.isa.semaphores import BETWEEN
 
 SPACE = 1 << 14
 """Lines among which addresses lie: some pages, which meet in the same banks now and then."""
@@ -76,18 +78,9 @@ def parts_of(rng: random.Random, chunks: int) -> list[tuple[int, int]]:
 
 def _order(rng: random.Random, program: list[Instruction], group: list[Instruction]) -> None:
     """Semaphores from the last of the program's instructions to what follows them."""
-    pairs = [
-        (Store, LoadA, Sem.STORE_TO_LOAD_A),
-        (Store, LoadB, Sem.STORE_TO_LOAD_B),
-        (Store, Update, Sem.STORE_TO_UPDATE),
-        (Store, Vector, Sem.STORE_TO_VECTOR),
-        (Vector, LoadA, Sem.VECTOR_TO_LOAD_A),
-        (Vector, LoadB, Sem.VECTOR_TO_LOAD_B),
-        (Vector, Update, Sem.VECTOR_TO_UPDATE),
-    ]
-    for giver, taker, sem in pairs:
+    for (giver, taker), sem in BETWEEN.items():
         if rng.random() < 0.5:
-            _join(program, giver, group, taker, sem)
+            _join(program, INSTRUCTIONS[giver], group, INSTRUCTIONS[taker], sem)
 
 
 def _join(

@@ -4,14 +4,15 @@ accelerator = Accelerator(config, open_transport("xdma0", config))
 found = accelerator.run(program, memory, on_vector)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sparsat.boards.transports import Transport
 from sparsat.hw.config import SATConfig
-from sparsat.hw.image import join, split, with_room
+from sparsat.hw.host import Host
+from sparsat.hw.image import OnVector, join, split, with_room
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import Instruction
@@ -23,15 +24,11 @@ from sparsat.hw.register_map import (
     State,
     Status,
     config_id,
-    register_map,
 )
 
-OnVector = Callable[[int, np.ndarray], None]
-"""What the host does for a VECTOR: its `op`, and memory to change in place."""
 BUSY = (State.RUNNING, State.WAITING, State.RESETTING)
 """States in which a start would be refused."""
 RESET_PAUSES = 1000
-ALL = Interrupt.END | Interrupt.VECTOR
 
 
 class AcceleratorError(RuntimeError):
@@ -54,15 +51,15 @@ class Run:
     overflow: bool
 
 
-class Accelerator:
+class Accelerator(Host):
     """An accelerator of `config` that is reached by `transport`.
 
     RuntimeError, in one line, where there is none, or one of another configuration.
     """
 
     def __init__(self, config: SATConfig, transport: Transport) -> None:
-        self.config, self.transport = config, transport
-        self.registers = register_map(config)
+        super().__init__(config)
+        self.transport = transport
         for name, wanted in (("ID", ID), ("VERSION", VERSION), ("CONFIG", config_id(config))):
             if (found := self.read(name)) != wanted:
                 raise RuntimeError(
@@ -70,17 +67,11 @@ class Accelerator:
                     f"it must be {wanted:#x}"
                 )
 
-    def read(self, name: str) -> int:
-        """The value of a register."""
-        words = self.registers[name].words()
-        return sum(self.transport.read_register(offset) << low for offset, low in words)
+    def get_word(self, offset: int) -> int:
+        return self.transport.read_register(offset)
 
-    def write(self, name: str, value: int) -> None:
-        for offset, low in self.registers[name].words():
-            self.transport.write_register(offset, value >> low & 0xFFFFFFFF)
-
-    def state(self) -> State:
-        return State(self.read("STATUS") & 7)
+    def set_word(self, offset: int, value: int) -> None:
+        self.transport.write_register(offset, value)
 
     def reset(self) -> None:
         """Stop what runs, whoever started it. RuntimeError where memory does not answer."""
@@ -110,40 +101,29 @@ class Accelerator:
         code = np.frombuffer(encode_program(program), np.uint8)
         start = at * self.config.line_bytes
         image[start : start + len(code)] = code
-        self._start(image, start, len(program))
+        channels = self.config.channels
+        bases = self.transport.bases(channels, len(image) // channels)
+        self.reset()
+        self._write_memory(image, 0)
+        self.start(start, len(program), len(image), bases)
         own = image[: len(memory)]
         while not self._ended(timeout):
             self._vector(image, own, on_vector)
         if self.state() is State.ERROR:
             self._fail(program)
         memory[:] = self._read_memory(len(image))[: len(memory)]
-        stalls = {name[6:]: self.read(name) for name in self.registers if name[:6] == "STALL_"}
-        return Run(self.read("CYCLES"), stalls, bool(self.read("STATUS") & Status.OVERFLOW))
-
-    def _start(self, image: np.ndarray, program: int, instructions: int) -> None:
-        channels = self.config.channels
-        bases = self.transport.bases(channels, len(image) // channels)
-        self.reset()
-        self._write_memory(image, 0)
-        for port, base in enumerate(bases):
-            self.write(f"MEMORY_BASE_{port}", base)
-        self.write("MEMORY_BYTES", len(image))
-        self.write("PROGRAM", program)
-        self.write("INSTRUCTIONS", instructions)
-        self.write("INTERRUPT_PENDING", ALL)
-        self.write("INTERRUPT_ENABLE", ALL)
-        self.write("CONTROL", Control.START)
+        overflow = bool(self.read("STATUS") & Status.OVERFLOW)
+        return Run(self.read("CYCLES"), self.stalls(), overflow)
 
     def _ended(self, timeout: float) -> bool:
         """Wait for an interrupt: whether it says that the program has ended."""
         last = self.transport.now() + timeout
-        while not (pending := self.read("INTERRUPT_PENDING") & ALL):
+        while not (pending := self.pending()):
             if self.transport.now() > last:
                 state = self.state().name
                 self.reset()
                 raise TimeoutError(f"the accelerator is {state} after {timeout:g} s: it was reset")
             self.transport.pause()
-        self.write("INTERRUPT_PENDING", pending)
         return bool(pending & Interrupt.END)
 
     def _vector(self, image: np.ndarray, own: np.ndarray, on_vector: OnVector | None) -> None:

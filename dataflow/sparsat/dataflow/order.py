@@ -14,20 +14,8 @@ from sparsat.hw.isa.instructions import (
     LoadA,
     LoadB,
     Sem,
-    Store,
-    Update,
-    Vector,
 )
-
-_SEM = {
-    (Store, LoadA): Sem.STORE_TO_LOAD_A,
-    (Store, LoadB): Sem.STORE_TO_LOAD_B,
-    (Store, Update): Sem.STORE_TO_UPDATE,
-    (Store, Vector): Sem.STORE_TO_VECTOR,
-    (Vector, LoadA): Sem.VECTOR_TO_LOAD_A,
-    (Vector, LoadB): Sem.VECTOR_TO_LOAD_B,
-    (Vector, Update): Sem.VECTOR_TO_UPDATE,
-}
+from sparsat.hw.isa.semaphores import BETWEEN
 
 
 class Ordering:
@@ -76,7 +64,7 @@ class Ordering:
         """Have one instruction wait for another, unless there is none or it already does."""
         if giver < 0:
             return
-        sem = _SEM[type(self._program[giver]), type(self._program[taker])]
+        sem = BETWEEN[self._program[giver].OPCODE, self._program[taker].OPCODE]
         if self._seen.get(sem, -1) >= giver:
             return
         self._seen[sem] = giver

@@ -1,7 +1,7 @@
 """EXEC: the array, its scratchpads, and who feeds it."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sparsat.hw import a_side, b_side, c_side, stce
@@ -9,12 +9,12 @@ from sparsat.hw.a_side import ASide
 from sparsat.hw.b_side import BSide, write_layout
 from sparsat.hw.c_side import CSide, place_layout
 from sparsat.hw.config import SATConfig
+from sparsat.hw.engine import engine_ports
 from sparsat.hw.exec_sequencer import ExecSequencer, tell
-from sparsat.hw.instruction import Error, queued_layout
+from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.load_walk import half_lines
 from sparsat.hw.parts import Makers, Parts
-from sparsat.hw.semaphores import TOKENS
 from sparsat.hw.stce import STCE
 
 
@@ -53,11 +53,9 @@ class ExecEngine(wiring.Component):
 
     def __init__(self, *, config: SATConfig, parts: Parts):
         self.config, self.parts = config, parts
-        queued = queued_layout(Opcode.EXEC)
         super().__init__(
             {
-                "i": In(stream.Signature(queued)),
-                "tokens": Out(TOKENS),
+                **engine_ports(Opcode.EXEC),
                 "stop": In(1),
                 "a_write": In(1),
                 "a_half": In(1),
@@ -69,12 +67,7 @@ class ExecEngine(wiring.Component):
                 "indices_data": In(8 * config.line_bytes),
                 "store": In(place_layout(config)),
                 "stored": Out(32 * config.cols),
-                "started": Out(1),
-                "ended": Out(1),
                 "waits": Out(1),
-                "idle": Out(1),
-                "error": Out(Error),
-                "error_number": Out(queued["number"].shape),
             }
         )
 

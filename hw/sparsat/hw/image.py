@@ -1,12 +1,15 @@
 """The image of memory: a program behind data, and each port's part of every line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from sparsat.hw.config import SATConfig
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction
 from sparsat.hw.timing import BURST
+
+OnVector = Callable[[int, np.ndarray], None]
+"""What the host does for a VECTOR: its `op`, and memory to change in place."""
 
 
 def with_room(

@@ -7,10 +7,10 @@ from amaranth.lib.wiring import In, Out
 from sparsat.hw.burst_words import answer_layout, request_bits, request_layout
 from sparsat.hw.chunks import Chunks, connect_chunks
 from sparsat.hw.config import SATConfig
-from sparsat.hw.instruction import Error, queued_layout
+from sparsat.hw.engine import engine_ports
+from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode, Sem
 from sparsat.hw.load_walk import LoadWalk, half_lines
-from sparsat.hw.semaphores import TOKENS
 
 FREE = {Opcode.LOAD_A: Sem.A_FREE, Opcode.LOAD_B: Sem.B_FREE}
 FULL = {Opcode.LOAD_A: Sem.A_FULL, Opcode.LOAD_B: Sem.B_FULL}
@@ -46,19 +46,12 @@ class Load(wiring.Component):
 
     def __init__(self, *, config: SATConfig, opcode: Opcode, writes: dict):
         self.config, self.opcode = config, opcode
-        queued = queued_layout(opcode)
         super().__init__(
             {
-                "i": In(stream.Signature(queued)),
-                "tokens": Out(TOKENS),
+                **engine_ports(self.opcode),
                 "request": Out(stream.Signature(request_layout(config))),
                 "line_valid": In(1),
                 "line": In(answer_layout(config)),
-                "started": Out(1),
-                "ended": Out(1),
-                "idle": Out(1),
-                "error": Out(Error),
-                "error_number": Out(queued["number"].shape),
             }
             | writes
         )

@@ -4,14 +4,14 @@ from amaranth.hdl import Cat, Mux, Signal
 from amaranth.lib.wiring import Out
 
 from sparsat.hw.arrange import Arrange
-from sparsat.hw.array_op import log_m_of
-from sparsat.hw.config import GROUP_SIZES, SATConfig
+from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Mode, Opcode
 from sparsat.hw.isa.site import half_rows_b, most_channels
 from sparsat.hw.load import Load
 from sparsat.hw.load_walk import half_lines, rows_of_line
 from sparsat.hw.parts import Parts
+from sparsat.hw.sore import pattern_fault
 from sparsat.hw.timing import ROOM
 
 PLANES = {"values": False, "indices": True}
@@ -66,8 +66,7 @@ class LoadB(Load):
     def _bad_fields(self, x):
         rows, block = rows_of_line(self.config), self.config.block
         m_mask = (2 << x.log_m) - 1
-        sizes = [log_m_of(size) for size in GROUP_SIZES if size <= self.config.m_max]
-        pattern = ~Cat(x.log_m == size for size in sizes).any() | (x.n == 0) | (x.n > 2 << x.log_m)
+        pattern = pattern_fault(self.config, x)
         groups = (x.segments[:4] * x.lines[:4] * rows) & m_mask != 0
         channels = x.channels[: block.bit_length() - 1].any() | (x.channels == 0)
         channels |= x.channels > most_channels(self.config)

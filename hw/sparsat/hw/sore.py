@@ -1,11 +1,12 @@
 """SORE, the sparse online reduction engine: the N largest values of every M, column by column."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
-from sparsat.hw.config import SATConfig
+from sparsat.hw.array_op import log_m_of
+from sparsat.hw.config import GROUP_SIZES, SATConfig
 from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.sore_lane import SORELane, columns_per_lane, lane_control
 from sparsat.hw.timing import SORE_LATENCY
@@ -19,6 +20,12 @@ def lane_kind(config: SATConfig, *, marks: bool) -> str:
 def part_makers(config: SATConfig, *, marks: bool = False) -> Makers:
     """What is repeated, by Verilog module name."""
     return {lane_kind(config, marks=marks): lambda: SORELane(config=config, marks=marks)}
+
+
+def pattern_fault(config: SATConfig, x):
+    """Whether the fields n and log_m of an instruction are no pattern that SORE can prune to."""
+    sizes = [log_m_of(size) for size in GROUP_SIZES if size <= config.m_max]
+    return ~Cat(x.log_m == size for size in sizes).any() | (x.n == 0) | (x.n > 2 << x.log_m)
 
 
 def dense_word(config: SATConfig) -> StructLayout:

@@ -8,10 +8,10 @@ from sparsat.hw.axi import line_bits
 from sparsat.hw.burst_words import TAG, line_layout, request_bits, request_layout
 from sparsat.hw.chunks import Chunks, connect_chunks
 from sparsat.hw.config import SATConfig
+from sparsat.hw.engine import engine_ports
 from sparsat.hw.fifo import Queue
-from sparsat.hw.instruction import Error, queued_layout
+from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode, Sem
-from sparsat.hw.semaphores import TOKENS
 from sparsat.hw.store_lines import StoreLines
 from sparsat.hw.store_walk import StoreWalk, row_layout, unit_bytes
 from sparsat.hw.timing import BURST, ROOM
@@ -52,11 +52,10 @@ class Store(wiring.Component):
                 f"least {2 * unit_bytes(config)}, for a line to hold a row in FP32"
             )
         self.config = config
-        queued, row = queued_layout(Opcode.STORE), row_layout(config)
+        row = row_layout(config)
         super().__init__(
             {
-                "i": In(stream.Signature(queued)),
-                "tokens": Out(TOKENS),
+                **engine_ports(Opcode.STORE),
                 "read_valid": Out(1),
                 "read_half": Out(1),
                 "read_row": Out(row["row"].shape),
@@ -65,11 +64,6 @@ class Store(wiring.Component):
                 "write": Out(stream.Signature(line_layout(config))),
                 "written": In(1),
                 "written_tag": In(TAG),
-                "started": Out(1),
-                "ended": Out(1),
-                "idle": Out(1),
-                "error": Out(Error),
-                "error_number": Out(queued["number"].shape),
             }
         )
 

@@ -8,14 +8,14 @@ from sparsat.hw import sore
 from sparsat.hw.burst_words import TAG, answer_layout, line_layout, request_bits, request_layout
 from sparsat.hw.chunks import Chunks, connect_chunks
 from sparsat.hw.config import SATConfig
+from sparsat.hw.engine import engine_ports
 from sparsat.hw.fifo import Queue
 from sparsat.hw.float.pack import Narrow
 from sparsat.hw.gather import Gather
-from sparsat.hw.instruction import Error, queued_layout
+from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.parts import Makers, Parts
-from sparsat.hw.semaphores import TOKENS
 from sparsat.hw.sore import SORE
 from sparsat.hw.square import SLOTS, Square
 from sparsat.hw.timing import UPDATE_COMPUTED, UPDATE_MASK
@@ -71,11 +71,9 @@ class Update(wiring.Component):
 
     def __init__(self, *, config: SATConfig, parts: Parts):
         self.config, self.parts, self.square = config, parts, Square(config)
-        queued = queued_layout(Opcode.UPDATE)
         super().__init__(
             {
-                "i": In(stream.Signature(queued)),
-                "tokens": Out(TOKENS),
+                **engine_ports(Opcode.UPDATE),
                 "request": Out(stream.Signature(request_layout(config))),
                 "write": Out(stream.Signature(line_layout(config))),
                 "line_valid": In(1),
@@ -83,11 +81,6 @@ class Update(wiring.Component):
                 "written": In(1),
                 "written_tag": In(TAG),
                 "overflow": Out(1),
-                "started": Out(1),
-                "ended": Out(1),
-                "idle": Out(1),
-                "error": Out(Error),
-                "error_number": Out(queued["number"].shape),
             }
         )
 

@@ -2,8 +2,8 @@
 
 from amaranth.hdl import Cat
 
-from sparsat.hw.array_op import log_m_of
-from sparsat.hw.config import GROUP_SIZES, SATConfig
+from sparsat.hw.config import SATConfig
+from sparsat.hw.sore import pattern_fault
 from sparsat.hw.update_runs import BACKWARD, FIELDS, FORWARD
 
 
@@ -11,14 +11,12 @@ def update_fault(config: SATConfig, x):
     """Whether something is wrong with the fields `x`: counts of 0, addresses that are not whole
     lines, patterns; what is not used may be anything."""
     line_log = (config.line_bytes - 1).bit_length()
-    sizes = [log_m_of(size) for size in GROUP_SIZES if size <= config.m_max]
 
     def parts(*names):
         return Cat(x[name][:line_log] for name in names).any()
 
     counts = Cat(x[name] == 0 for name in ("taps", "in_blocks", "out_blocks")).any()
-    pattern = ~Cat(x.log_m == size for size in sizes).any() | (x.n == 0) | (x.n > 2 << x.log_m)
     sparse = x.n != 2 << x.log_m
     indices = sparse & parts(FORWARD[1], BACKWARD[1])
-    copies = pattern | parts(FORWARD[0], BACKWARD[0]) | indices
+    copies = pattern_fault(config, x) | parts(FORWARD[0], BACKWARD[0]) | indices
     return counts | parts(*FIELDS) | (x.copies & copies)

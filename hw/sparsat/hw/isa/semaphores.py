@@ -31,6 +31,8 @@ HALVES = tuple(Sem)[:6]
 """Semaphores of the halves: engines move them by themselves."""
 GIVER = {sem: Opcode[sem.name.split("_TO_")[0]] for sem in Sem if sem not in HALVES}
 TAKER = {sem: Opcode[sem.name.split("_TO_")[1]] for sem in Sem if sem not in HALVES}
+BETWEEN = {(GIVER[sem], TAKER[sem]): sem for sem in GIVER}
+"""The semaphore from one engine to another, where there is one."""
 GIVEN_BY = {opcode: [sem for sem in GIVER if GIVER[sem] == opcode] for opcode in Opcode}
 """What an instruction's `signal` may name."""
 TAKEN_BY = {opcode: [sem for sem in TAKER if TAKER[sem] == opcode] for opcode in Opcode}

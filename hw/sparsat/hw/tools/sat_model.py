@@ -7,7 +7,7 @@ The memory checks the rules of AXI4; without stalls it serves as the simulator's
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,31 +18,19 @@ from sparsat.hw.bursts import FROM_MEMORY, TO_MEMORY, WRITE
 from sparsat.hw.config import SATConfig
 from sparsat.hw.core import part_makers
 from sparsat.hw.emit import sat_verilog
+from sparsat.hw.host import Host
+from sparsat.hw.image import OnVector
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction, Opcode
-from sparsat.hw.register_map import Control, Interrupt, State, Status, register_map
+from sparsat.hw.register_map import Control, Interrupt, State, Status
 from sparsat.hw.sat import EVENTS
 from sparsat.hw.timing import BURST
+from sparsat.hw.tools.axi_harness import CPP, PINS, harness
 from sparsat.hw.tools.verilator import build_library
 
-OnVector = Callable[[int, np.ndarray], None]
-"""What the host does for a VECTOR: its `op`, and memory to change in place."""
-
-CPP = Path(__file__).parent / "cpp"
 EVENT = np.dtype([("cycle", np.int64), ("kind", np.uint64)])
 TIMES = np.dtype([(name, np.int64) for name in ("entered", "start", "end")])
-PINS = {
-    "addr": "QData", "len": "CData", "size": "CData", "burst": "CData", "valid": "CData",
-    "ready": "CData", "resp": "CData", "last": "CData", "data": "uint8_t", "strb": "uint8_t",
-}  # fmt: skip
-CHANNELS = {
-    "ar": ("addr", "len", "size", "burst"),
-    "aw": ("addr", "len", "size", "burst"),
-    "w": ("data", "strb", "last"),
-    "r": ("data", "resp", "last"),
-    "b": ("resp",),
-}
 ACKNOWLEDGE = 2
 """Cycles from writing CONTROL to what that does."""
 SOONEST = 40
@@ -139,7 +127,7 @@ def sat_model(config: SATConfig, *, trace: bool = False) -> SatModel:
     return SatModel(config, trace=trace)
 
 
-class Card:
+class Card(Host):
     """A card that has just been switched on.
 
     Parameters
@@ -164,8 +152,8 @@ class Card:
             raise TypeError(f"memory is {memory.dtype} {memory.shape}, it must be uint8 [bytes]")
         if len(memory) % unit:
             raise ValueError(f"memory has {len(memory)} bytes, it must be a multiple of {unit}")
-        self.config, self.memory, self._library = model.config, memory, model.library
-        self.registers = register_map(model.config)
+        super().__init__(model.config)
+        self.memory, self._library = memory, model.library
         self.behaviour = behaviour or Memory()
         self._card = ctypes.c_void_p(
             self._library.make(
@@ -192,15 +180,11 @@ class Card:
         found = self._library.read_register(self._card, offset, ctypes.byref(value))
         return value.value, self._checked(found)
 
-    def write(self, name: str, value: int) -> None:
-        """Write a register."""
-        for offset, low in self.registers[name].words():
-            self.write_word(offset, value >> low & 0xFFFFFFFF)
+    def get_word(self, offset: int) -> int:
+        return self.read_word(offset)[0]
 
-    def read(self, name: str) -> int:
-        """The value of a register."""
-        words = self.registers[name].words()
-        return sum(self.read_word(offset)[0] << low for offset, low in words)
+    def set_word(self, offset: int, value: int) -> None:
+        self.write_word(offset, value)
 
     def wait(self, cycles: int) -> bool:
         """Let so many cycles pass, or fewer until there is an interrupt; whether there is."""
@@ -208,9 +192,6 @@ class Card:
 
     def idle(self, cycles: int) -> None:
         self._checked(self._library.idle(self._card, ctypes.c_uint64(cycles)))
-
-    def state(self) -> State:
-        return State(self.read("STATUS") & 7)
 
     def run(
         self,
@@ -232,9 +213,7 @@ class Card:
             if not self.wait(limit):
                 raise RuntimeError(f"not done after {self._cycle()} cycles")
             limit -= self._cycle() - before
-            pending = self.read("INTERRUPT_PENDING")
-            self.write("INTERRUPT_PENDING", pending)
-            if pending & Interrupt.END:
+            if self.pending() & Interrupt.END:
                 return self.result(program)
             self._vector(on_vector, host_cycles)
 
@@ -243,30 +222,19 @@ class Card:
         code = _code(program)
         start = at * self.config.line_bytes
         self.memory[start : start + len(code)] = np.frombuffer(code, np.uint8)
-        self.write("PROGRAM", start)
-        self.write("INSTRUCTIONS", len(code) // INSTRUCTION_BYTES)
-        self.write("MEMORY_BYTES", len(self.memory))
-        for port in range(self.config.channels):
-            self.write(f"MEMORY_BASE_{port}", self.behaviour.base)
-        self.write("INTERRUPT_PENDING", Interrupt.END | Interrupt.VECTOR)
-        self.write("INTERRUPT_ENABLE", Interrupt.END | Interrupt.VECTOR)
-        self.write("CONTROL", Control.START)
+        bases = [self.behaviour.base] * self.config.channels
+        self.start(start, len(code) // INSTRUCTION_BYTES, len(self.memory), bases)
 
     def result(self, program: Sequence[Instruction] | bytes) -> SatRun:
         """What the registers hold, and the times of the last program."""
         status = self.read("STATUS")
-        stalls = {
-            name.removeprefix("STALL_"): self.read(name)
-            for name in self.registers
-            if name.startswith("STALL_")
-        }
         return SatRun(
             State(status & 7),
             self.read("CYCLES"),
             Error(self.read("ERROR")),
             self.read("ERROR_INSTRUCTION"),
             bool(status & Status.OVERFLOW),
-            stalls,
+            self.stalls(),
             _times(_opcodes(_code(program)), self._events()),
         )
 
@@ -340,31 +308,4 @@ def _options(memory: Memory) -> _Options:
 
 
 def _harness(config: SATConfig) -> str:
-    constants = {"PORTS": config.channels, "BEAT": config.axi_bits // 8, "LINE": config.line_bytes}
-    pins = {
-        channel + name: PINS[name]
-        for channel, names in CHANNELS.items()
-        for name in (*names, "valid", "ready")
-    }
-    tables = [
-        f"pins_[{port}].{pin} = reinterpret_cast<{kind}*>(&top->m_axi_{port}_{pin});"
-        for port in range(config.channels)
-        for pin, kind in pins.items()
-    ]
-    body = (CPP / "sat_harness.cpp").read_text().replace("PORT_TABLES", "\n        ".join(tables))
-    return "\n".join(
-        [
-            "#include <array>",
-            "#include <memory>",
-            '#include "Vtop.h"',
-            "#if VM_TRACE",
-            '#include "verilated_fst_c.h"',
-            "#endif",
-            (CPP / "axi_memory.h").read_text(),
-            *(f"const unsigned {name} = {value};" for name, value in constants.items()),
-            "struct Pins {",
-            *(f"    {kind}* {pin};" for pin, kind in pins.items()),
-            "};",
-            body,
-        ]
-    )
+    return harness(config, PINS, (CPP / "sat_harness.cpp").read_text())

@@ -1,14 +1,12 @@
 """What the engines share: memory, scratchpads, semaphores."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.image import OnVector
 from sparsat.hw.isa.instructions import SEM_MAX, SEM_START, LoadA, Sem, Store
-
-OnVector = Callable[[int, np.ndarray], None]
-"""What the host does for a VECTOR: its `op`, and memory to change in place."""
 
 
 class MachineError(ValueError):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.image import OnVector
 from sparsat.hw.isa.instructions import Instruction
-from sparsat.hw.tools.sat_model import OnVector
 from sparsat.sim.verify.campaign import new_bench
 from sparsat.sim.verify.compare import Case
 

@@ -1,16 +1,13 @@
 """What runs a program: the functional machine, or anything else with memory and a host."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.image import OnVector
 from sparsat.hw.isa.instructions import Instruction
 from sparsat.sim import functional
-
-OnVector = Callable[[int, np.ndarray], None]
-"""What the host does for a VECTOR: its `op`, and memory to change in place."""
 
 
 class Machine(Protocol):

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from sparsat.hw.config import SATConfig
-from sparsat.hw.image import with_room
+from sparsat.hw.image import OnVector, with_room
 from sparsat.hw.isa.instructions import Instruction
 from sparsat.hw.tools.sat_model import (
     SOONEST,
     TIMES,
     Memory,
-    OnVector,
     SatModel,
     SatRun,
     sat_model,

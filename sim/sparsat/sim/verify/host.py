@@ -6,23 +6,20 @@ from itertools import chain
 import numpy as np
 
 from sparsat.hw.isa.instructions import (
+    INSTRUCTIONS,
     Halt,
     Instruction,
-    LoadA,
-    LoadB,
+    Opcode,
     Sem,
     Store,
     Update,
     Vector,
 )
+from sparsat.hw.isa.semaphores import BETWEEN
 
 KEYS = {1: 0x55, 2: 0xA7}
 """By `op`: the bytes of operands and results come from the host, and go to it, XOR this."""
-BEFORE: dict[type, Sem] = {
-    LoadA: Sem.VECTOR_TO_LOAD_A,
-    LoadB: Sem.VECTOR_TO_LOAD_B,
-    Update: Sem.VECTOR_TO_UPDATE,
-}
+BEFORE = {INSTRUCTIONS[to]: sem for (by, to), sem in BETWEEN.items() if by == Opcode.VECTOR}
 
 
 def with_host(program: list[Instruction]) -> list[Instruction]:

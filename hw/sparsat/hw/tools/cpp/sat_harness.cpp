@@ -1,14 +1,16 @@
 // Module sat with memory behind its ports and a host at its registers, all in one clock.
-// Above this text: axi_memory.h, and the constants and tables made for the configuration.
+// Above this text: axi_memory.h, and what is made for the configuration.
+
+#if VM_TRACE
+#include "verilated_fst_c.h"
+#endif
 
 double sc_time_stamp() { return 0; }
 
 struct Event { int64_t cycle; uint64_t kind; };
 struct Options {
-    uint64_t read_delay, write_delay;      // cycles to a read's first beat, to a write's response
-    uint64_t fail_from, fail_to, response; // lines that are answered with this response
-    uint64_t base;                         // address of each port's memory
-    uint32_t seed, stall;                  // of 256 chances to wait
+    MemoryOptions memory;
+    uint32_t seed, stall;  // of 256 chances to wait
 };
 
 static std::string fault;
@@ -17,8 +19,8 @@ extern "C" const char* what_failed() { return fault.c_str(); }
 class Card {
 public:
     Card(uint8_t* memory, uint64_t lines, const Options& options, const char* trace)
-        : memory_(memory), options_(options), seed_(options.seed) {
-        top_ = std::make_unique<Vtop>(context_.get());
+        : stalls_{options.seed, options.stall},
+          memory_(memory, lines, LINE, BEAT, options.memory, stalls_) {
 #if VM_TRACE
         if (trace) {
             context_->traceEverOn(true);
@@ -26,13 +28,9 @@ public:
             trace_.open(trace);
         }
 #endif
-        for (unsigned p = 0; p < PORTS; ++p)
-            ports_.push_back({memory + p * BEAT, LINE, BEAT, lines * BEAT, {}, {}, {}, {}, {}, {}});
-        Vtop* const top = top_.get();
-        PORT_TABLES
-        top->rst = 1;
+        top_->rst = 1;
         clock();
-        top->rst = 0;
+        top_->rst = 0;
     }
     ~Card() {
 #if VM_TRACE
@@ -90,65 +88,13 @@ private:
         ++time_;
     }
 
-    bool stalls() {
-        seed_ = seed_ * 1664525u + 1013904223u;
-        return (seed_ >> 16 & 255) < options_.stall;
-    }
-
-    uint32_t response(uint64_t line) const {
-        return options_.fail_from <= line && line < options_.fail_to ? options_.response : 0;
-    }
-
-    void offer(Port& port, Pins& pins, const bool& r_before, const bool& b_before) {
-        *pins.arready = !stalls();
-        *pins.awready = !stalls();
-        *pins.wready = !stalls() && !port.writes.empty();
-        *pins.rvalid = port.read_valid(now_) && (r_before || !stalls());
-        *pins.bvalid = port.response_valid(now_) && (b_before || !stalls());
-        if (*pins.rvalid) {
-            const uint8_t* at = port.place(port.reads[0], port.beat);
-            std::memcpy(pins.rdata, at, BEAT);
-            *pins.rresp = response(uint64_t(at - memory_) / LINE);
-            *pins.rlast = port.read_last();
-        }
-        if (*pins.bvalid) *pins.bresp = response(port.responses[0].address / BEAT);
-    }
-
-    void accept(Port& port, Pins& pins) {
-        const auto address = [&](const auto& addr, auto len, auto size, auto burst) {
-            return std::array<uint64_t, 2>{addr, uint64_t(len) | size << 8 | burst << 16};
-        };
-        const auto ar = address(*pins.araddr, *pins.arlen, *pins.arsize, *pins.arburst);
-        const auto aw = address(*pins.awaddr, *pins.awlen, *pins.awsize, *pins.awburst);
-        port.ar.check(*pins.arvalid, *pins.arready, (const uint32_t*)&ar, 4, now_);
-        port.aw.check(*pins.awvalid, *pins.awready, (const uint32_t*)&aw, 4, now_);
-        uint8_t beat[BEAT + BEAT / 8 + 4] = {};
-        std::memcpy(beat, pins.wdata, BEAT);
-        std::memcpy(beat + BEAT, pins.wstrb, BEAT / 8);
-        beat[BEAT + BEAT / 8] = *pins.wlast;
-        port.w.check(*pins.wvalid, *pins.wready, (const uint32_t*)beat, sizeof beat / 4, now_);
-        if (*pins.rvalid && *pins.rready) port.read_taken();
-        if (*pins.bvalid && *pins.bready) port.responses.pop_front();
-        if (*pins.wvalid && *pins.wready) {
-            uint64_t strobe = 0;
-            std::memcpy(&strobe, pins.wstrb, BEAT / 8);
-            port.write_beat(beat, strobe, *pins.wlast, now_ + options_.write_delay, now_);
-        }
-        if (*pins.arvalid && *pins.arready)
-            port.reads.push_back(port.accept(*pins.araddr - options_.base, *pins.arlen + 1u,
-                                             *pins.arsize, *pins.arburst, now_ + options_.read_delay, now_));
-        if (*pins.awvalid && *pins.awready)
-            port.writes.push_back(port.accept(*pins.awaddr - options_.base, *pins.awlen + 1u,
-                                              *pins.awsize, *pins.awburst, 0, now_));
-    }
-
     // The host's requests stay until they are taken; it may take answers late.
     void ask() {
-        top_->s_axil_awvalid = asks_aw_ && (top_->s_axil_awvalid || !stalls());
-        top_->s_axil_wvalid = asks_w_ && (top_->s_axil_wvalid || !stalls());
-        top_->s_axil_arvalid = asks_ar_ && (top_->s_axil_arvalid || !stalls());
-        top_->s_axil_bready = wants_b_ && !stalls();
-        top_->s_axil_rready = wants_r_ && !stalls();
+        top_->s_axil_awvalid = asks_aw_ && (top_->s_axil_awvalid || !stalls_());
+        top_->s_axil_wvalid = asks_w_ && (top_->s_axil_wvalid || !stalls_());
+        top_->s_axil_arvalid = asks_ar_ && (top_->s_axil_arvalid || !stalls_());
+        top_->s_axil_bready = wants_b_ && !stalls_();
+        top_->s_axil_rready = wants_r_ && !stalls_();
     }
 
     void answered() {
@@ -171,14 +117,9 @@ private:
     void cycle(uint64_t limit) {
         need(now_ < limit, "the registers do not answer", now_);
         ask();
-        for (unsigned p = 0; p < PORTS; ++p)
-            offer(ports_[p], pins_[p], r_waits_[p], b_waits_[p]);
+        memory_.offer(wires_, now_);
         top_->eval();
-        for (unsigned p = 0; p < PORTS; ++p) {
-            accept(ports_[p], pins_[p]);
-            r_waits_[p] = *pins_[p].rvalid && !*pins_[p].rready;
-            b_waits_[p] = *pins_[p].bvalid && !*pins_[p].bready;
-        }
+        memory_.pass(wires_, now_);
         answered();
         interrupt_ = top_->__SYM__interrupt;
         if (top_->events & 1) {
@@ -190,15 +131,13 @@ private:
         clock();
     }
 
-    uint8_t* const memory_;
-    const Options options_;
     std::unique_ptr<VerilatedContext> context_ = std::make_unique<VerilatedContext>();
-    std::unique_ptr<Vtop> top_;
-    std::vector<Port> ports_;
-    std::array<Pins, PORTS> pins_;
-    std::array<bool, PORTS> r_waits_{}, b_waits_{};
+    std::unique_ptr<Vtop> top_ = std::make_unique<Vtop>(context_.get());
+    const Wires wires_{*top_};
+    Stalls stalls_;
+    AxiMemory memory_;
     uint64_t now_ = 0, zero_ = 0, time_ = 0;
-    uint32_t seed_, answer_ = 0, data_ = 0;
+    uint32_t answer_ = 0, data_ = 0;
     bool asks_aw_ = false, asks_w_ = false, asks_ar_ = false, wants_b_ = false, wants_r_ = false;
     bool interrupt_ = false;
 #if VM_TRACE
