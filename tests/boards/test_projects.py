@@ -109,11 +109,14 @@ def test_every_clock_and_pin_of_what_is_used_is_constrained(channels):
     assert text.count("INTERNAL_VREF") == 3 * channels
 
 
-def test_every_row_of_the_array_lies_on_one_die():
-    text = constraints(card("u250"), CARD)
-    rows = [row for group in re.findall(r"edge_\(([0-9|]+)\)", text) for row in group.split("|")]
-    assert rows == [str(row) for row in range(32)]
-    assert text.count("resize_pblock") == 4
+@pytest.mark.parametrize(("name", "dies"), [("vcu1525", 3), ("u250", 4)])
+def test_every_row_of_the_array_lies_on_one_die(name, dies):
+    text = constraints(card(name), CARD)
+    groups = [group.split("|") for group in re.findall(r"edge_\(([0-9|]+)\)", text)]
+    assert [row for group in groups for row in group] == [str(row) for row in range(32)]
+    assert text.count("resize_pblock") == dies
+    placed = card(name).floorplan(CARD)
+    assert [len(group) for group in groups] == (list(placed.rows) if placed else 4 * [8])
 
 
 def test_the_wrapper_renames_ports_and_turns_the_reset_round():
@@ -131,10 +134,22 @@ def test_the_wrapper_renames_ports_and_turns_the_reset_round():
         ({"name": "u50"}, "board 'u50' is unknown, it must be one of vcu1525"),
     ],
 )
-def test_what_does_not_fit_leaves_nothing(options, message, tmp_path):
+def test_what_is_wrong_leaves_nothing(options, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         project(tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_does_not_fit_the_device_is_refused():
+    large = CARD.with_(name="large", rows=120)
+    for name in ("vcu1525", "u200"):
+        with pytest.raises(ValueError, match=f"{name}: config large does not fit"):
+            card(name).check(large, "vivado")
+    card("u250").check(large, "vivado")  # of which it is not known
+    small_board = card("rfsoc4x2")
+    small_board.check(preset("small"), "vivado")
+    with pytest.raises(ValueError, match="rfsoc4x2: config large does not fit"):
+        small_board.check(large.with_(channels=1, cols=16, sore_lanes=16), "vivado")
 
 
 @needs_tcl

@@ -7,6 +7,9 @@ from amaranth_boards.rfsoc4x2 import RFSoC4x2Platform
 
 from sparsat.boards.platforms import AlveoU200Platform, AlveoU250Platform, VCU1525Platform
 from sparsat.hw.config import SATConfig
+from sparsat.hw.device import DEVICES, LIMIT
+from sparsat.hw.floorplan import Fit, fit
+from sparsat.hw.resource_model import cost
 
 GIB = 1 << 30
 
@@ -53,7 +56,8 @@ class Card:
         return ("vivado", "vitis") if self.xrt else ("vivado",)
 
     def check(self, config: SATConfig, flow: str) -> None:
-        """ValueError, in one line, where the card has no such flow or too few memory ports."""
+        """ValueError, in one line, where the card has no such flow, too few memory ports, or by the
+        estimate no room."""
         if flow not in self.flows:
             allowed = " or ".join(self.flows)
             raise ValueError(f"board {self.name}: flow {flow!r} is unknown, it must be {allowed}")
@@ -62,6 +66,16 @@ class Card:
                 f"board {self.name}: config {config.name} has {config.channels} memory ports, "
                 f"the board has at most {self.channels}"
             )
+        placed = self.floorplan(config)
+        if placed and not placed.fits:
+            raise ValueError(
+                f"board {self.name}: config {config.name} does not fit beside the shell at "
+                f"{LIMIT:.0%} of any die: {placed.reason}"
+            )
+
+    def floorplan(self, config: SATConfig) -> Fit | None:
+        """Where the machine lies; None if it is not known what the shell leaves."""
+        return fit(cost(config), DEVICES[self.name]) if self.name in DEVICES else None
 
 
 CARDS = {

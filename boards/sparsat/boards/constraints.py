@@ -1,6 +1,7 @@
 """XDC of a card's project: clocks, the pins of what is used, where the array's rows lie."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from sparsat.boards.cards import Card
 from sparsat.boards.pins import Pins, read_pins
@@ -36,15 +37,25 @@ def constraints(card: Card, config: SATConfig) -> str:
             lines += _memory(channel)
         lines += _configuration()
     if card.slrs > 1:
-        lines += floorplan(config, card.slrs)
+        lines += blocks(rows_on_dies(card, config))
     return "\n".join([*lines, ""])
 
 
-def floorplan(config: SATConfig, slrs: int) -> Iterator[str]:
+def rows_on_dies(card: Card, config: SATConfig) -> Sequence[int]:
+    """How many rows lie on each die: as many as fit beside what else is there; where that is not
+    known, equally many."""
+    if placed := card.floorplan(config):
+        return placed.rows
+    ends = [die * config.rows // card.slrs for die in range(card.slrs + 1)]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def blocks(counts: Sequence[int]) -> Iterator[str]:
     """Rows of the array in blocks, one per die: only the links between rows cross."""
     yield "# The array: one block of rows per die."
-    for slr in range(slrs):
-        rows = range(slr * config.rows // slrs, (slr + 1) * config.rows // slrs)
+    for slr, count in enumerate(counts):
+        first = sum(counts[:slr])
+        rows = range(first, first + count)
         if not rows:
             continue
         names = "|".join(str(row) for row in rows)

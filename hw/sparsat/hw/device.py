@@ -45,8 +45,11 @@ VU9P = Device(
 """Left by a shell with PCIe and four DDR4 controllers: UG1393 2023.1, "Resource Availability"; the
 UltraRAM there is UG1702's of a later shell of this device."""
 
-DEVICES = {"vcu1525": VU9P, "u200": VU9P}
-"""By card."""
+ZU48DR = Device("xczu48dr", left=((425_280, 850_560, 4272, 2 * 1080, 80),))
+"""All of it: processor and memory controller are no logic (DS889)."""
+
+DEVICES = {"vcu1525": VU9P, "u200": VU9P, "rfsoc4x2": ZU48DR}
+"""By card, where it is known what the shell takes."""
 
 LIMIT = 0.8
 """What of a die may be used: fuller ones rarely meet their clock."""
