@@ -37,6 +37,7 @@ from sparsat.hw.sore_lane import SORELane
 from sparsat.hw.store import Store
 from sparsat.hw.timing import QUEUE
 from sparsat.hw.update import Update
+from sparsat.hw.update_mask import lanes_like_wuve
 from sparsat.hw.vector import VectorEngine
 from sparsat.hw.wuve import WUVELane
 
@@ -51,8 +52,8 @@ REFERENCE = SATConfig(
     a_scratch_kib=256,
     b_scratch_kib=256,
     c_scratch_kib=256,
-    sore_lanes=16,
-    wuve_lanes=16,
+    sore_lanes=8,
+    wuve_lanes=8,
     channels=4,
 )
 """`vcu1525` with fewer cells, and with scratchpads that do not take Yosys too long: the memories
@@ -68,8 +69,10 @@ VARIED: dict[str, tuple[int, ...]] = {
     "a_scratch_kib": (1024,),
     "b_scratch_kib": (1024,),
     "c_scratch_kib": (1024,),
-    "sore_lanes": (8,),
-    "wuve_lanes": (4,),
+    "sore_lanes": (4, 16),
+    "sore_columns": (1, 4),
+    "wuve_lanes": (4, 16),
+    "wuve_columns": (1, 4),
     "channels": (1, 2),
     "line_rows": (2, 4, 16),
 }
@@ -114,24 +117,27 @@ class Block:
 
 def changed(field: str, value: int) -> SATConfig:
     """The reference with another value of a field."""
-    changes = {field: value}
-    if field == "cols":
-        changes["sore_lanes"] = min(value, REFERENCE.sore_lanes)
-        changes["wuve_lanes"] = min(value, REFERENCE.wuve_lanes)
     if field == "line_rows":
         return LINE_ROWS[value]
-    return REFERENCE.with_(**changes)
+    if field in ("sore_columns", "wuve_columns"):
+        return changed(field.replace("columns", "lanes"), REFERENCE.cols // value)
+    return REFERENCE.with_(**{field: value})
 
 
 LINE_ROWS = {2: changed("channels", 1), 4: changed("channels", 2), 16: changed("cols", 8)}
 
 
 def value_of(config: SATConfig, field: str) -> float:
-    """Of a field; `channels` is what all ports move, `line_rows` are rows of B in a line."""
+    """Of a field; `channels` is what all ports move, `line_rows` are rows of B in a line,
+    `sore_columns` those that a lane of SORE has."""
     if field == "channels":
         return config.line_bytes / 64
     if field == "line_rows":
         return config.line_bytes / (2 * config.cols)
+    if field == "sore_columns":
+        return config.cols / config.sore_lanes
+    if field == "wuve_columns":
+        return config.cols / config.wuve_lanes
     return getattr(config, field)
 
 
@@ -159,9 +165,12 @@ def _cols(config: SATConfig) -> int:
     return config.cols
 
 
-def _sorters(config: SATConfig) -> int:
-    """Lanes of the SORE of LOAD_B and of both copies of UPDATE."""
-    return config.sore_lanes + 2 * config.wuve_lanes
+def _wuve_lanes(config: SATConfig) -> int:
+    return config.wuve_lanes
+
+
+def _lane_of_update(marks: bool) -> Make:
+    return lambda config, _: SORELane(config=lanes_like_wuve(config), marks=marks)
 
 
 BLOCKS = (
@@ -212,20 +221,32 @@ BLOCKS = (
     *(Block(f"queue_{each.name.lower()}", _queue(each), _one) for each in ENGINES),
     Block("load_a", lambda c, _: LoadA(config=c), _one, ("channels",)),
     Block(
-        "load_b", lambda c, p: LoadB(config=c, parts=p), _one, ("cols", "channels", "sore_lanes")
+        "load_b",
+        lambda c, p: LoadB(config=c, parts=p),
+        _one,
+        ("cols", "channels", "sore_lanes", "m_max"),
     ),
     Block("store", lambda c, _: Store(config=c), _one, ("cols", "channels")),
     Block(
-        "update", lambda c, p: Update(config=c, parts=p), _one, ("cols", "channels", "wuve_lanes")
+        "update",
+        lambda c, p: Update(config=c, parts=p),
+        _one,
+        ("cols", "channels", "wuve_lanes", "m_max"),
     ),
-    Block("wuve_lane", lambda *_: WUVELane(), lambda c: c.wuve_lanes),
-    Block("sore_lane", lambda c, _: SORELane(config=c), _sorters, ("m_max",)),
+    Block("wuve_lane", lambda *_: WUVELane(), _wuve_lanes),
     Block(
-        "sore_lane_marks",
-        lambda c, _: SORELane(config=c, marks=True),
-        lambda c: c.wuve_lanes,
-        ("m_max",),
+        "sore_lane",
+        lambda c, _: SORELane(config=c),
+        lambda c: c.sore_lanes,
+        ("m_max", "sore_columns"),
     ),
+    Block(
+        "update_lane",
+        _lane_of_update(marks=False),
+        lambda c: 2 * c.wuve_lanes,
+        ("m_max", "wuve_columns"),
+    ),
+    Block("mask_lane", _lane_of_update(marks=True), _wuve_lanes, ("m_max", "wuve_columns")),
     Block("control", lambda *_: Control(), _one),
     Block("registers", lambda c, _: Registers(config=c), _one, ("channels",)),
 )
