@@ -77,8 +77,8 @@ class CWalk(wiring.Component):
             "product1": x.products1,
             "pass": Mux(x.ws, x.passes, 1),
         }
-        levels = nest(m, chunks.start, step, counts)
-        ends = levels["pass"].ends & levels["pass"].last
+        levels = nest(m, run, step, counts)
+        ends = step & levels["pass"].final
         m.d.comb += chunks.done.eq(ends)
         with m.If(chunks.start | ends):
             m.d.sync += run.eq(chunks.start)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Signal, Value, ValueLike
+from amaranth.hdl import Module, Mux, Shape, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -18,6 +18,10 @@ AHEAD = 4
 """Chunks that a walker may be behind the sequencer."""
 SETTLE = 4
 """Cycles that a walker has for constants of its instruction."""
+
+
+FACTOR = 17
+"""Bits that a multiplier of DSP48E2 takes beside a wide number, without a sign."""
 
 
 class WalkChunks(wiring.Component):
@@ -146,29 +150,49 @@ class WalkChunks(wiring.Component):
 
 @dataclass(frozen=True)
 class Level:
-    """One of nested loops: `ends` when its body ends, in its `last` turn if that is set."""
+    """One of nested loops: `ends` when its body ends, in its `last` turn if that is set; in the
+    `final` turn of all loops inside, too."""
 
     ends: Signal
     last: Signal
+    final: Signal
 
 
 def nest(
-    m: Module, start: ValueLike, step: ValueLike, counts: dict[str, ValueLike]
+    m: Module, run: ValueLike, step: ValueLike, counts: dict[str, ValueLike]
 ) -> dict[str, Level]:
-    """Loops of `counts` turns, the innermost first. `step` ends a turn of that one; all begin again
-    with `start`."""
-    levels, ends = {}, Value.cast(step)
+    """Loops of `counts` turns, the innermost first. `step` ends a turn of that one.
+
+    Counts are the same from two cycles before the first cycle of `run` on. After the last turn of
+    all loops they begin again.
+
+    That turns are last ones is in registers, for each loop and for all up to each: the end of a
+    loop waits for `step` alone.
+    """
+    levels: dict[str, Level] = {}
+    inside, then_inside, only_inside = (Value.cast(1) for _ in range(3))  # of loops so far, `final`
     for name, count in counts.items():
         count = Value.cast(count)
-        left, last = Signal(count.shape(), name=f"{name}_left"), Signal(name=f"{name}_last")
-        body_ends = Signal(name=f"{name}_ends")
-        m.d.comb += [last.eq(left == 1), body_ends.eq(ends)]
-        with m.If(start | (body_ends & last)):
-            m.d.sync += left.eq(count)
-        with m.Elif(body_ends):
-            m.d.sync += left.eq(left - 1)
-        levels[name] = Level(body_ends, last)
-        ends = body_ends & last
+        left, ends, then = Signal(count.shape(), name=f"{name}_left"), Signal(), Signal()
+        last, final, second = (Signal(name=f"{name}_{n}") for n in ("last", "final", "second"))
+        only, only_two, only_all = (Signal(name=f"{name}_{n}") for n in ("one", "two", "once"))
+        m.d.comb += [
+            ends.eq(step & inside),
+            then.eq(Mux(inside, Mux(last, only, second), last)),  # `last` after the next step
+        ]
+        m.d.sync += [only.eq(count == 1), only_two.eq(count == 2)]
+        begins = ~run | (step & final)
+        with m.If(begins):
+            m.d.sync += [left.eq(count), second.eq(only_two)]
+        with m.Elif(ends):
+            m.d.sync += [left.eq(left - 1), second.eq(left == 3)]
+        m.d.comb += only_all.eq(only_inside & only)
+        with m.If(~run):
+            m.d.sync += [last.eq(only), final.eq(only_all)]
+        with m.Elif(step):
+            m.d.sync += [last.eq(then), final.eq(then_inside & then)]
+        levels[name] = Level(ends, last, final)
+        inside, then_inside, only_inside = final, then_inside & then, only_all
     return levels
 
 
@@ -207,8 +231,15 @@ def total(m: Module, shape, terms: Sequence[ValueLike], latency: int):
 
 
 def product(m: Module, shape, digit, step):
-    """`digit` · `step` modulo `shape`, two cycles later: a multiplier with its registers."""
-    first = Signal(shape)
+    """`digit` · `step` modulo `shape`, two cycles later: multipliers of up to 17 bits of `digit`
+    with their registers, and the sum of these."""
+    step, width = Value.cast(step), Shape.cast(shape).width
+    if len(step) > width:
+        step = step[:width].as_signed()  # the multiplier takes 27 bits
+    parts = [Signal(shape) for _ in range(0, len(digit), FACTOR)]
     second = Signal(shape)
-    m.d.sync += [first.eq(digit * step), second.eq(first)]
+    m.d.sync += [
+        *(part.eq(digit[FACTOR * n :][:FACTOR] * step) for n, part in enumerate(parts)),
+        second.eq(sum(part << FACTOR * n for n, part in enumerate(parts))),
+    ]
     return second
