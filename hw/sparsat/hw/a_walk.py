@@ -6,7 +6,7 @@ entries share a word of 16 values, each row keeps it for as many slots; where th
 goes to several rows at once (`wide`).
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -31,9 +31,11 @@ FIELDS = (
     *("y0", "x0", "y_outer", "y_inner", "height", "width"),
 )
 ALL = (1 << FEEDER_ROWS) - 1
-ROWS = StructLayout({"first": range(FEEDER_ROWS), "beyond": range(2 * FEEDER_ROWS), "last": 1})
+ROWS = StructLayout(
+    {"first": range(FEEDER_ROWS), "beyond": range(2 * FEEDER_ROWS), "last": 1, "final": 1}
+)
 """Rows that a word goes to: the first one, the first one that it does not; whether they are the
-feeder's last ones."""
+feeder's last ones, and this their last word."""
 LIVE = 8
 """Entries that share a word, at most."""
 
@@ -135,10 +137,19 @@ class AWalk(wiring.Component):
 
     def _shape(self, m, x):
         """Entries of a row's slot, their values, how many share a word; by how much the inner and
-        the outer counter grow with a word: registers, as `x` is."""
+        the outer counter grow with a word; whether a row takes one of them: registers, as `x`
+        is."""
         shape = Signal(
             StructLayout(
-                {"wide": 1, "entries": 5, "log_values": 3, "log_share": 2, "inner": 4, "outer": 4}
+                {
+                    "wide": 1,
+                    "entries": 5,
+                    "log_values": 3,
+                    "log_share": 2,
+                    "inner": 4,
+                    "outer": 4,
+                    "only_entry": 1,
+                }
             )
         )
         group = (2 << x.log_m)[:5]
@@ -151,6 +162,7 @@ class AWalk(wiring.Component):
             shape.log_share.eq(Mux(x.a_shared, Mux(log_values == 0, 3, 4 - log_values), 0)),
             shape.inner.eq(Mux(shape.wide, share, 1)),
             shape.outer.eq(Mux(shape.wide, 1, share)),
+            shape.only_entry.eq(shape.wide | (shape.entries == 1)),
         ]
         return shape
 
@@ -159,17 +171,19 @@ class AWalk(wiring.Component):
         is the first one of all, and whether the loop ends."""
         entry, last_entry = Signal(5), Signal()
         opens, ends = Signal(), Signal()
-        only_entry = shape.wide | (shape.entries == 1)
+        m.d.comb += ends.eq(step & rows.final)
+        before_last = entry + 2 == shape.entries
         beyond = rows.beyond + shape.inner
-        m.d.comb += ends.eq(step & last_entry & rows.last)
+        last = beyond >= self.rows_
         with m.If(step):
-            m.d.sync += [entry.eq(entry + 1), last_entry.eq(entry + 2 == shape.entries)]
-            m.d.sync += opens.eq(0)
+            m.d.sync += [entry.eq(entry + 1), last_entry.eq(before_last), opens.eq(0)]
+            m.d.sync += rows.final.eq(rows.last & before_last)
             with m.If(last_entry):
-                m.d.sync += [entry.eq(0), last_entry.eq(only_entry), rows.first.eq(rows.beyond)]
-                m.d.sync += [rows.beyond.eq(beyond), rows.last.eq(beyond >= self.rows_)]
+                m.d.sync += [entry.eq(0), last_entry.eq(shape.only_entry)]
+                m.d.sync += [rows.first.eq(rows.beyond), rows.beyond.eq(beyond)]
+                m.d.sync += [rows.last.eq(last), rows.final.eq(last & shape.only_entry)]
         with m.If(ends | ~run):
-            m.d.sync += [entry.eq(0), last_entry.eq(only_entry), rows.first.eq(0), opens.eq(1)]
+            m.d.sync += [entry.eq(0), last_entry.eq(shape.only_entry), opens.eq(1)]
         return opens, ends
 
     def _outer(self, m, run, inner_ends, x, shape):
@@ -207,28 +221,30 @@ class AWalk(wiring.Component):
         ]
         wait = Signal(range(Sum.latency + 1))
 
-        def begin(number):
-            beyond = counter.by(number)
-            m.d.sync += [now.eq(number), rows.beyond.eq(beyond), rows.last.eq(beyond >= self.rows_)]
-
-        def new_tile(digits):
-            number = Counter.LAYOUT(counter.of(digits))
-            begin(number)
-            m.d.sync += [tile.eq(number), wait.eq(Sum.latency), settled.eq(0)]
+        def begins(number):
+            """It, with the rows that its first word goes to."""
+            beyond, last = counter.by(number), counter.by(number) >= self.rows_
+            return Cat(number, Const(0, len(rows.first)), beyond, last, last & shape.only_entry)
 
         # From tile to tile (OS) or pass to pass (WS), and back with each product or chunk.
         moves = Mux(x.ws, levels["product1"].final, levels["tile_q"].final)
         goes_back = Mux(x.ws, levels["pass"].final, levels["tile_p"].final)
+        opening, following = (
+            Counter.LAYOUT(counter.of(digits)) for digits in (self.opening, add.o)
+        )
         with m.If(wait != 0):
             m.d.sync += [wait.eq(wait - 1), settled.eq(wait == 1)]
+        with m.If((inner_ends & (moves | goes_back)) | ~run):
+            m.d.sync += [wait.eq(Sum.latency), settled.eq(0)]
+            m.d.sync += tile.eq(Mux(goes_back | ~run, opening, following))
         with m.If(step):
             m.d.sync += now.eq(counter.after(now))
         with m.If(inner_ends):
-            begin(tile)
-        with m.If(inner_ends & moves):
-            new_tile(add.o)
-        with m.If((inner_ends & goes_back) | ~run):
-            new_tile(self.opening)
+            m.d.sync += Cat(now, rows).eq(
+                Mux(goes_back, begins(opening), Mux(moves, begins(following), begins(tile)))
+            )
+        with m.If(~run):
+            m.d.sync += Cat(now, rows).eq(begins(opening))
         return now
 
     def _outer_counter(self, m, x, shape, levels, run, inner_ends):

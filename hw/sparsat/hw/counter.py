@@ -31,7 +31,8 @@ class Counter:
 
     def __init__(self, m: Module, counts: Sequence[ValueLike], step: ValueLike = 1):
         self._step = step = Value.cast(step)
-        self._beyond = (step - 1)[: STEP.bit_length() - 1]
+        self._beyond = Signal(STEP.bit_length() - 1, name="beyond")
+        m.d.sync += self._beyond.eq(step - 1)
         self._last = [Signal(DIGIT, name=f"last{n}") for n in range(2)]
         self._before = [Signal(DIGIT, name=f"before{n}") for n in range(2)]
         self._only = [Signal(name=f"only{n}") for n in range(2)]
