@@ -11,7 +11,8 @@ from sparsat.hw.counter import Counter
 from sparsat.hw.exec_sequencer import tell, told_ports
 from sparsat.hw.isa.site import half_rows_b
 from sparsat.hw.later import later
-from sparsat.hw.walk import WalkChunks, nest, product, product_base, total
+from sparsat.hw.loops import nest
+from sparsat.hw.walk import WalkChunks, product, product_base, total
 
 ADDRESS = signed(52)
 """Rows, and coordinates: as wide as the sum of all that the fields of an EXEC can add."""

@@ -10,7 +10,8 @@ from sparsat.hw.exec_sequencer import tell, told_ports
 from sparsat.hw.fifo import Queue
 from sparsat.hw.isa.site import half_rows_c
 from sparsat.hw.later import later
-from sparsat.hw.walk import WalkChunks, nest, product, product_base, total
+from sparsat.hw.loops import nest
+from sparsat.hw.walk import WalkChunks, product, product_base, total
 
 ADDRESS = signed(26)
 WALK = 5

@@ -1,9 +1,8 @@
-"""What the walkers through an EXEC's loops share: chunks, nested loops, sums of products."""
+"""What the walkers through an EXEC's loops share: chunks, products, sums of products."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value, ValueLike
+from amaranth.hdl import Module, Shape, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -13,6 +12,7 @@ from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Advance, Opcode
 from sparsat.hw.later import later
+from sparsat.hw.loops import Level
 
 AHEAD = 4
 """Chunks that a walker may be behind the sequencer."""
@@ -146,54 +146,6 @@ class WalkChunks(wiring.Component):
 
     def _names(self) -> Iterable[str]:
         return (name for name, _ in self.own.shape())
-
-
-@dataclass(frozen=True)
-class Level:
-    """One of nested loops: `ends` when its body ends, in its `last` turn if that is set; in the
-    `final` turn of all loops inside, too."""
-
-    ends: Signal
-    last: Signal
-    final: Signal
-
-
-def nest(
-    m: Module, run: ValueLike, step: ValueLike, counts: dict[str, ValueLike]
-) -> dict[str, Level]:
-    """Loops of `counts` turns, the innermost first. `step` ends a turn of that one.
-
-    Counts are the same from two cycles before the first cycle of `run` on. After the last turn of
-    all loops they begin again.
-
-    That turns are last ones is in registers, for each loop and for all up to each: the end of a
-    loop waits for `step` alone.
-    """
-    levels: dict[str, Level] = {}
-    inside, then_inside, only_inside = (Value.cast(1) for _ in range(3))  # of loops so far, `final`
-    for name, count in counts.items():
-        count = Value.cast(count)
-        left, ends, then = Signal(count.shape(), name=f"{name}_left"), Signal(), Signal()
-        last, final, second = (Signal(name=f"{name}_{n}") for n in ("last", "final", "second"))
-        only, only_two, only_all = (Signal(name=f"{name}_{n}") for n in ("one", "two", "once"))
-        m.d.comb += [
-            ends.eq(step & inside),
-            then.eq(Mux(inside, Mux(last, only, second), last)),  # `last` after the next step
-        ]
-        m.d.sync += [only.eq(count == 1), only_two.eq(count == 2)]
-        begins = ~run | (step & final)
-        with m.If(begins):
-            m.d.sync += [left.eq(count), second.eq(only_two)]
-        with m.Elif(ends):
-            m.d.sync += [left.eq(left - 1), second.eq(left == 3)]
-        m.d.comb += only_all.eq(only_inside & only)
-        with m.If(~run):
-            m.d.sync += [last.eq(only), final.eq(only_all)]
-        with m.Elif(step):
-            m.d.sync += [last.eq(then), final.eq(then_inside & then)]
-        levels[name] = Level(ends, last, final)
-        inside, then_inside, only_inside = final, then_inside & then, only_all
-    return levels
 
 
 def product_base(m: Module, shape, levels: dict[str, Level], steps: Sequence[ValueLike]):
