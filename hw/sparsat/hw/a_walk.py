@@ -119,10 +119,10 @@ class AWalk(wiring.Component):
         opens, inner_ends = self._rows(m, run, step, shape, rows)
         levels = self._outer(m, run, inner_ends, x, shape)
         ends = inner_ends & levels["pass"].final
-        # Before a tile's last round it must be known where the next tile begins.
-        known = settled | ~levels["tile_q"].final
+        # Before a tile's last word it must be known where the next tile begins.
+        known = settled | ~(rows.final & levels["tile_q"].final)
         m.d.comb += [
-            step.eq(run & (~opens | (known & self.room))),
+            step.eq(run & known & (~opens | self.room)),
             chunks.done.eq(ends),
             self.fills.eq(step & opens),
         ]
