@@ -6,18 +6,20 @@ entries share a word of 16 values, each row keeps it for as many slots; where th
 goes to several rows at once (`wide`).
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.array_op import FEEDER_ROWS, WORD
 from sparsat.hw.config import SATConfig
+from sparsat.hw.counter import Counter
 from sparsat.hw.digits import Digits, Sum
 from sparsat.hw.exec_sequencer import tell, told_ports
 from sparsat.hw.isa.site import half_values_a
 from sparsat.hw.later import later
-from sparsat.hw.walk import WalkChunks, nest, product, product_base, total
+from sparsat.hw.loops import nest
+from sparsat.hw.walk import WalkChunks, product, product_base, total
 
 ADDRESS = signed(26)
 WALK = 6
@@ -29,6 +31,12 @@ FIELDS = (
     *("k0_count", "k1_count", "k0_a", "k1_a", "k2_a", "k0_x", "k1_y", "k1_x", "k2_y"),
     *("y0", "x0", "y_outer", "y_inner", "height", "width"),
 )
+ALL = (1 << FEEDER_ROWS) - 1
+ROWS = StructLayout(
+    {"first": range(FEEDER_ROWS), "beyond": range(2 * FEEDER_ROWS), "last": 1, "final": 1}
+)
+"""Rows that a word goes to: the first one, the first one that it does not; whether they are the
+feeder's last ones, and this their last word."""
 LIVE = 8
 """Entries that share a word, at most."""
 
@@ -71,10 +79,10 @@ class AWalk(wiring.Component):
     opening, tile : In(Digits.LAYOUT)
         Of the inner counter: the feeder's first entry, and by how much it grows from tile to tile
         (OS) or pass to pass (WS).
-    room : In(7)
-        Entries that the row with most of them has room for.
+    room : In(1)
+        The row with most entries has room for `entries` more.
     fills : Out(1), entries : Out(5)
-        So many entries of that are going to be filled.
+        So many entries of that are going to be filled; a register.
     valid : Out(1), half : Out(1), word : Out, rows : Out(FEEDER_ROWS), taking : Out(taking_layout)
         A word, `WALK` cycles after the step.
     outside : Out(1)
@@ -88,7 +96,7 @@ class AWalk(wiring.Component):
                 **told_ports(),
                 "opening": In(Digits.LAYOUT),
                 "tile": In(Digits.LAYOUT),
-                "room": In(7),
+                "room": In(1),
                 "fills": Out(1),
                 "entries": Out(5),
                 "valid": Out(1),
@@ -107,66 +115,79 @@ class AWalk(wiring.Component):
         x, start = chunks.own, chunks.start
         shape = self._shape(m, x)
         run, step, settled = Signal(), Signal(), Signal()
-        row, opens, by, inner_ends = self._inner(m, start, step, shape)
-        levels = self._outer(m, start, inner_ends, x, shape)
-        ends = levels["pass"].ends & levels["pass"].last
-        # Before a tile's last round it must be known where the next tile begins.
-        known = settled | ~(levels["round"].last & levels["tile_q"].last)
+        rows = Signal(ROWS)
+        opens, inner_ends = self._rows(m, run, step, shape, rows)
+        levels = self._outer(m, run, inner_ends, x, shape)
+        ends = inner_ends & levels["pass"].final
+        # Before a tile's last word it must be known where the next tile begins.
+        known = settled | ~(rows.final & levels["tile_q"].final)
         m.d.comb += [
-            step.eq(run & (~opens | (known & (self.room >= self.entries)))),
+            step.eq(run & known & (~opens | self.room)),
             chunks.done.eq(ends),
-            self.entries.eq(Mux(shape.wide, 1, shape.entries)),
             self.fills.eq(step & opens),
         ]
+        m.d.sync += self.entries.eq(Mux(shape.wide, 1, shape.entries))
         with m.If(start | ends):
             m.d.sync += run.eq(start)
-        inner = self._inner_counter(m, x, step, by, inner_ends, levels, start, settled)
-        outer = self._outer_counter(m, x, shape, inner_ends, levels, start)
+        inner = self._inner_counter(m, x, shape, levels, run, step, inner_ends, settled, rows)
+        outer = self._outer_counter(m, x, shape, levels, run, inner_ends)
         base, y = self._bases(m, chunks, x, levels)
-        slots = self._slots(m, x, shape, levels, start)
-        self._word(m, x, step, shape, row, by, inner, outer, base, y, slots, chunks.current.a_half)
+        slots = self._slots(m, x, shape, levels, run)
+        self._word(m, x, step, shape, rows, inner, outer, base, y, slots, chunks.current.a_half)
         return m
 
     def _shape(self, m, x):
-        """Entries of a row's slot, their values, how many share a word: registers, as `x` is."""
-        shape = Signal(StructLayout({"wide": 1, "entries": 5, "log_values": 3, "log_share": 2}))
+        """Entries of a row's slot, their values, how many share a word; by how much the inner and
+        the outer counter grow with a word; whether a row takes one of them: registers, as `x`
+        is."""
+        shape = Signal(
+            StructLayout(
+                {
+                    "wide": 1,
+                    "entries": 5,
+                    "log_values": 3,
+                    "log_share": 2,
+                    "inner": 4,
+                    "outer": 4,
+                    "only_entry": 1,
+                }
+            )
+        )
         group = (2 << x.log_m)[:5]
         log_values = Mux(x.a_mn, log_ir(x.ir), x.log_m + 1)
+        share = 1 << shape.log_share
         m.d.sync += [
             shape.wide.eq(x.ws ^ x.a_mn),
             shape.entries.eq(Mux(x.a_mn, group, x.ir)),
             shape.log_values.eq(log_values),
             shape.log_share.eq(Mux(x.a_shared, Mux(log_values == 0, 3, 4 - log_values), 0)),
+            shape.inner.eq(Mux(shape.wide, share, 1)),
+            shape.outer.eq(Mux(shape.wide, 1, share)),
+            shape.only_entry.eq(shape.wide | (shape.entries == 1)),
         ]
         return shape
 
-    def _inner(self, m, start, step, shape):
-        """Rows of the feeder and, where a word goes to one row, its entries. Returns the first row
-        of the word, whether it is the first word of all, by how much the inner counter grows, and
-        whether the loop ends."""
-        row, entry = Signal(range(2 * FEEDER_ROWS)), Signal(5)
-        by, ends, last_entry = Signal(4), Signal(), Signal()
-        share = (1 << shape.log_share)[:4]
-        self._low = low = Signal(3)  # of the inner counter
-        to_border = (share - (low & (share - 1)))[:4]
-        m.d.comb += [
-            by.eq(Mux(shape.wide, to_border, 1)),
-            last_entry.eq(shape.wide | (entry == shape.entries - 1)),
-        ]
-        after = Signal(range(3 * FEEDER_ROWS))
-        m.d.comb += [
-            after.eq(row + by),
-            ends.eq(step & last_entry & (after >= self.rows_)),
-        ]
+    def _rows(self, m, run, step, shape, rows):
+        """Rows of the feeder and, where a word goes to one row, its entries. Returns whether a word
+        is the first one of all, and whether the loop ends."""
+        entry, last_entry = Signal(5), Signal()
+        opens, ends = Signal(), Signal()
+        m.d.comb += ends.eq(step & rows.final)
+        before_last = entry + 2 == shape.entries
+        beyond = rows.beyond + shape.inner
+        last = beyond >= self.rows_
         with m.If(step):
-            m.d.sync += entry.eq(entry + 1)
+            m.d.sync += [entry.eq(entry + 1), last_entry.eq(before_last), opens.eq(0)]
+            m.d.sync += rows.final.eq(rows.last & before_last)
             with m.If(last_entry):
-                m.d.sync += [entry.eq(0), row.eq(after)]
-        with m.If(start | ends):
-            m.d.sync += [entry.eq(0), row.eq(0)]
-        return row, (row == 0) & (entry == 0), by, ends
+                m.d.sync += [entry.eq(0), last_entry.eq(shape.only_entry)]
+                m.d.sync += [rows.first.eq(rows.beyond), rows.beyond.eq(beyond)]
+                m.d.sync += [rows.last.eq(last), rows.final.eq(last & shape.only_entry)]
+        with m.If(ends | ~run):
+            m.d.sync += [entry.eq(0), last_entry.eq(shape.only_entry), opens.eq(1)]
+        return opens, ends
 
-    def _outer(self, m, start, inner_ends, x, shape):
+    def _outer(self, m, run, inner_ends, x, shape):
         """All other loops."""
         shared = Mux(shape.wide, 0, shape.log_share)
         more = ((1 << shared) - 1)[:3]
@@ -184,58 +205,71 @@ class AWalk(wiring.Component):
             "product1": x.products1,
             "pass": Mux(x.ws, x.passes, 1),
         }
-        return nest(m, start, inner_ends, counts)
+        return nest(m, run, inner_ends, counts)
 
-    def _inner_counter(self, m, x, step, by, inner_ends, levels, start, settled):
-        """R (OS) or K (WS): from the tile's or pass' first entry on."""
-        now, tile = Signal(Digits.LAYOUT, name="inner"), Signal(Digits.LAYOUT, name="inner_tile")
+    def _inner_counter(self, m, x, shape, levels, run, step, inner_ends, settled, rows):
+        """R (OS) or K (WS): from the tile's or pass' first entry on. There it sets which rows the
+        first word goes to."""
+        now, tile = Signal(Counter.LAYOUT, name="inner"), Signal(Counter.LAYOUT, name="inner_tile")
         counts = (Mux(x.ws, x.k0_count, x.r0_count), Mux(x.ws, x.k1_count, x.r1_count))
+        counter = Counter(m, counts, shape.inner)
         m.submodules.next_tile = add = Sum()
-        moves = Mux(x.ws, levels["pass"].ends, levels["tile_p"].ends)
-        goes_back = ~x.ws & levels["product0"].ends
         m.d.comb += [
-            self._low.eq(now.d0),
-            add.a.eq(tile),
+            add.a.eq(tile.as_value()[: Digits.LAYOUT.size]),
             add.b.eq(self.tile),
             add.count0.eq(counts[0]),
             add.count1.eq(counts[1]),
         ]
         wait = Signal(range(Sum.latency + 1))
-        m.d.comb += settled.eq(wait == 0)
+
+        def begins(number):
+            """It, with the rows that its first word goes to."""
+            beyond, last = counter.by(number), counter.by(number) >= self.rows_
+            return Cat(number, Const(0, len(rows.first)), beyond, last, last & shape.only_entry)
+
+        # From tile to tile (OS) or pass to pass (WS), and back with each product or chunk.
+        moves = Mux(x.ws, levels["product1"].final, levels["tile_q"].final)
+        goes_back = Mux(x.ws, levels["pass"].final, levels["tile_p"].final)
+        opening, following = (
+            Counter.LAYOUT(counter.of(digits)) for digits in (self.opening, add.o)
+        )
         with m.If(wait != 0):
-            m.d.sync += wait.eq(wait - 1)
+            m.d.sync += [wait.eq(wait - 1), settled.eq(wait == 1)]
+        with m.If((inner_ends & (moves | goes_back)) | ~run):
+            m.d.sync += [wait.eq(Sum.latency), settled.eq(0)]
+            m.d.sync += tile.eq(Mux(goes_back | ~run, opening, following))
         with m.If(step):
-            m.d.sync += now.eq(Digits.after(now, counts, by))
+            m.d.sync += now.eq(counter.after(now))
         with m.If(inner_ends):
-            m.d.sync += now.eq(tile)
-        with m.If(moves):
-            m.d.sync += [now.eq(add.o), tile.eq(add.o), wait.eq(Sum.latency)]
-        with m.If(goes_back | start):
-            m.d.sync += [now.eq(self.opening), tile.eq(self.opening), wait.eq(Sum.latency)]
+            m.d.sync += Cat(now, rows).eq(
+                Mux(goes_back, begins(opening), Mux(moves, begins(following), begins(tile)))
+            )
+        with m.If(~run):
+            m.d.sync += Cat(now, rows).eq(begins(opening))
         return now
 
-    def _outer_counter(self, m, x, shape, inner_ends, levels, start):
+    def _outer_counter(self, m, x, shape, levels, run, inner_ends):
         """K (OS) or R (WS): from 0 in every tile."""
-        now = Signal(Digits.LAYOUT, name="outer")
+        now = Signal(Counter.LAYOUT, name="outer")
         counts = (Mux(x.ws, x.r0_count, x.k0_count), Mux(x.ws, x.r1_count, x.k1_count))
-        by = Signal(4)
-        m.d.sync += by.eq(Mux(shape.wide, 1, 1 << shape.log_share))
+        counter = Counter(m, counts, shape.outer)
         with m.If(inner_ends):
-            m.d.sync += now.eq(Digits.after(now, counts, by))
-        with m.If(levels["tile_q"].ends | start):
-            m.d.sync += now.eq(0)
+            m.d.sync += now.eq(counter.after(now))
+        with m.If(levels["tile_q"].ends | ~run):
+            m.d.sync += now.eq(counter.zero())
         return now
 
-    def _slots(self, m, x, shape, levels, start):
+    def _slots(self, m, x, shape, levels, run):
         """Slots less one that keep the round's words: fewer at the end of a tile."""
-        left, kept = Signal(x.groups.shape()), Signal(3)
+        more = Signal(x.groups.shape())  # slots of the tile from the round's second one on
+        others = Signal(more.shape())
         share = Mux(shape.wide, 0, (1 << shape.log_share) - 1)[:3]
-        m.d.comb += kept.eq(Mux(left - 1 < share, left - 1, share))
+        m.d.sync += others.eq(x.groups - 1)
         with m.If(levels["round"].ends):
-            m.d.sync += left.eq(left - share - 1)
-        with m.If(start | levels["tile_q"].ends):
-            m.d.sync += left.eq(x.groups)
-        return Mux(shape.wide, 0, kept)
+            m.d.sync += more.eq(more - share - 1)
+        with m.If(levels["tile_q"].ends | ~run):
+            m.d.sync += more.eq(others)
+        return Mux(shape.wide, 0, Mux(more < share, more, share))[:3]
 
     def _bases(self, m, chunks, x, levels):
         """Where the chunk's product begins, and how far down its pixels lie."""
@@ -259,8 +293,8 @@ class AWalk(wiring.Component):
                 m.d.sync += [of_outer.eq(new_outer), y_of_outer.eq(new_y_outer)]
         return base, y
 
-    def _word(self, m, x, step, shape, row, by, inner, outer, base, y, slots, half):
-        r, k = Signal(Digits.LAYOUT, name="r"), Signal(Digits.LAYOUT, name="k")
+    def _word(self, m, x, step, shape, rows, inner, outer, base, y, slots, half):
+        r, k = Signal(Counter.LAYOUT, name="r"), Signal(Counter.LAYOUT, name="k")
         m.d.comb += [r.eq(Mux(x.ws, outer, inner)), k.eq(Mux(x.ws, inner, outer))]
 
         def times(digit, name):
@@ -277,20 +311,21 @@ class AWalk(wiring.Component):
 
         # Entries of K below k: k-words that share a word may be partly beyond.
         left, live, wanted = Signal(signed(26)), Signal(range(LIVE + 1)), Signal()
-        m.d.sync += [left.eq(x.k - k.whole), wanted.eq(Mux(x.a_mn, r.whole * x.ir, r.whole) < x.p)]
+        rows_of_p = product(m, 30, r.whole, Mux(x.a_mn, x.ir, 1))
+        m.d.sync += [left.eq(x.k - k.whole), wanted.eq(rows_of_p < x.p)]
         some = Mux(left >= LIVE, LIVE, left[:3])
         m.d.sync += live.eq(Mux(left <= 0, 0, Mux(x.a_mn, LIVE, some)))
-        live, wanted = later(m, live, 3), later(m, wanted, 4)
+        live, wanted = later(m, live, 3), later(m, wanted, 2)
         inside = (at_y >= 0) & (at_y < x.height) & (at_x >= 0) & (at_x < x.width) & (live != 0)
 
-        rows = Mux(shape.wide, ((1 << by) - 1)[:FEEDER_ROWS], 1) << row[:3]
+        to = ((ALL << rows.first) & ~(ALL << rows.beyond))[:FEEDER_ROWS]
         valid, taking = later(m, step, WALK - 1), self.taking
         m.d.sync += [
             self.valid.eq(valid),
             self.half.eq(later(m, half, WALK - 1)),
             self.word.eq(address >> 4),
-            self.rows.eq(later(m, rows[:FEEDER_ROWS], WALK - 1)),
-            taking.first.eq(later(m, row[:3], WALK - 1)),
+            self.rows.eq(later(m, to, WALK - 1)),
+            taking.first.eq(later(m, rows.first, WALK - 1)),
             taking.place.eq(address[:4]),
             taking.live.eq(Mux(inside, live, 0)),
             taking.entries.eq(shape.entries - 1),

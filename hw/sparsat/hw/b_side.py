@@ -171,7 +171,9 @@ class BSide(wiring.Component):
         tell(m, self, walk)
         ahead = Signal(range(AHEAD + 1))
         m.d.sync += ahead.eq(ahead + walk.begun - self.b_ready_0)
-        m.d.comb += [walk.room.eq(ahead != AHEAD), self.outside.eq(walk.outside)]
+        # A register: one less than there is room for may be begun in the cycle before.
+        m.d.sync += walk.room.eq(ahead < AHEAD - 1)
+        m.d.comb += self.outside.eq(walk.outside)
         valid, row, late = walk.valid, walk.row.as_value(), []
         for c in range(self.config.cols):
             column = self.parts.place(m, "b_column", f"column_{c}")

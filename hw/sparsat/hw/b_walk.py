@@ -7,11 +7,12 @@ from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.array_op import m_of
 from sparsat.hw.config import SATConfig
-from sparsat.hw.digits import Digits
+from sparsat.hw.counter import Counter
 from sparsat.hw.exec_sequencer import tell, told_ports
 from sparsat.hw.isa.site import half_rows_b
 from sparsat.hw.later import later
-from sparsat.hw.walk import WalkChunks, nest, product, product_base, total
+from sparsat.hw.loops import nest
+from sparsat.hw.walk import WalkChunks, product, product_base, total
 
 ADDRESS = signed(52)
 """Rows, and coordinates: as wide as the sum of all that the fields of an EXEC can add."""
@@ -71,19 +72,20 @@ class BWalk(wiring.Component):
         tell(m, self, chunks)
         run, x = Signal(), chunks.own
         m.d.comb += self.begun.eq(run & self.room)
-        levels = self._loops(m, chunks, x)
-        ends = levels["pass"].ends & levels["pass"].last
+        levels = self._loops(m, run, x)
+        ends = self.begun & levels["pass"].final
         m.d.comb += chunks.done.eq(ends)
         with m.If(chunks.start | ends):
             m.d.sync += run.eq(chunks.start)
-        k = self._entries(m, chunks.start, x, levels)
-        q = self._columns(m, chunks.start, x, levels)
-        n = self._kept(m, chunks.start, x, levels)
+        anew = ends | ~run
+        k = self._entries(m, anew, x, levels)
+        q = self._columns(m, anew, x, levels)
+        n = self._kept(m, anew, x, levels)
         base, y = self._bases(m, chunks, x, levels)
         self._row(m, x, chunks.current.b_half, k, q, n, base, y)
         return m
 
-    def _loops(self, m, chunks, x):
+    def _loops(self, m, run, x):
         counts = {
             "word": Mux(x.b_mn, x.is_, x.n),
             "words": Mux(x.b_mn, x.n, x.is_),
@@ -94,13 +96,14 @@ class BWalk(wiring.Component):
             "product1": x.products1,
             "pass": Mux(x.ws, x.passes, 1),
         }
-        return nest(m, chunks.start, self.begun, counts)
+        return nest(m, run, self.begun, counts)
 
-    def _entries(self, m, start, x, levels):
+    def _entries(self, m, anew, x, levels):
         """The entry K: of a slot, or, with r-words of A, of a value."""
-        k, of_slot, of_pass = (Signal(Digits.LAYOUT, name=f"k_{n}") for n in ("", "slot", "pass"))
-        following = Signal(Digits.LAYOUT, name="k_next")
-        m.d.comb += following.eq(Digits.after(k, (x.k0_count, x.k1_count)))
+        k, of_slot, of_pass = (Signal(Counter.LAYOUT, name=f"k_{n}") for n in ("", "slot", "pass"))
+        following = Signal(Counter.LAYOUT, name="k_next")
+        counter = Counter(m, (x.k0_count, x.k1_count))
+        m.d.comb += following.eq(counter.after(k))
         slot_ends, tile_ends = levels["slot"].ends, levels["tile_q"].ends
         # With r-words in k's order the values of a slot come again for every block of columns.
         again = x.a_mn & ~x.b_mn & levels["words"].ends
@@ -115,15 +118,16 @@ class BWalk(wiring.Component):
             m.d.sync += k.eq(of_slot)
         with m.Elif(value_ends & self.begun):
             m.d.sync += k.eq(following)
-        with m.If(start):
-            m.d.sync += [each.eq(0) for each in (k, of_slot, of_pass)]
+        with m.If(anew):
+            m.d.sync += [each.eq(counter.zero()) for each in (k, of_slot, of_pass)]
         return k
 
-    def _columns(self, m, start, x, levels):
+    def _columns(self, m, anew, x, levels):
         """The block of columns Q."""
-        q, of_tile = Signal(Digits.LAYOUT, name="q"), Signal(Digits.LAYOUT, name="q_tile")
-        following = Signal(Digits.LAYOUT, name="q_next")
-        m.d.comb += following.eq(Digits.after(q, (x.q0_count, x.q1_count)))
+        q, of_tile = Signal(Counter.LAYOUT, name="q"), Signal(Counter.LAYOUT, name="q_tile")
+        following = Signal(Counter.LAYOUT, name="q_next")
+        counter = Counter(m, (x.q0_count, x.q1_count))
+        m.d.comb += following.eq(counter.after(q))
         ends = Mux(x.b_mn, self.begun, levels["words"].ends)
         last = Mux(x.b_mn, levels["word"].last, levels["words"].last)
         with m.If(ends):
@@ -133,19 +137,19 @@ class BWalk(wiring.Component):
         with m.If(levels["tile_q"].ends):
             m.d.sync += [q.eq(following), of_tile.eq(following)]
             with m.If(levels["tile_q"].last):
-                m.d.sync += [q.eq(0), of_tile.eq(0)]
-        with m.If(start):
-            m.d.sync += [q.eq(0), of_tile.eq(0)]
+                m.d.sync += [each.eq(counter.zero()) for each in (q, of_tile)]
+        with m.If(anew):
+            m.d.sync += [each.eq(counter.zero()) for each in (q, of_tile)]
         return q
 
-    def _kept(self, m, start, x, levels):
+    def _kept(self, m, anew, x, levels):
         """Which of the kept values of a group."""
         n = Signal(4)
         ends = Mux(x.b_mn, levels["words"].ends, self.begun)
         last = Mux(x.b_mn, levels["words"].last, levels["word"].last)
         with m.If(ends):
             m.d.sync += n.eq(Mux(last, 0, n + 1))
-        with m.If(start):
+        with m.If(anew):
             m.d.sync += n.eq(0)
         return n
 

@@ -10,7 +10,8 @@ from sparsat.hw.exec_sequencer import tell, told_ports
 from sparsat.hw.fifo import Queue
 from sparsat.hw.isa.site import half_rows_c
 from sparsat.hw.later import later
-from sparsat.hw.walk import WalkChunks, nest, product, product_base, total
+from sparsat.hw.loops import nest
+from sparsat.hw.walk import WalkChunks, product, product_base, total
 
 ADDRESS = signed(26)
 WALK = 5
@@ -77,8 +78,8 @@ class CWalk(wiring.Component):
             "product1": x.products1,
             "pass": Mux(x.ws, x.passes, 1),
         }
-        levels = nest(m, chunks.start, step, counts)
-        ends = levels["pass"].ends & levels["pass"].last
+        levels = nest(m, run, step, counts)
+        ends = step & levels["pass"].final
         m.d.comb += chunks.done.eq(ends)
         with m.If(chunks.start | ends):
             m.d.sync += run.eq(chunks.start)

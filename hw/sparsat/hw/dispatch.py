@@ -1,6 +1,8 @@
 """The dispatcher: each instruction to its engine's queue."""
 
-from amaranth.hdl import Module, Mux, Signal
+from itertools import pairwise
+
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,9 +14,21 @@ from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.isa.semaphores import GIVEN_BY, TAKEN_BY
 from sparsat.hw.semaphores import ENGINES
 
+_CUTS = sorted(
+    {
+        *range(0, INSTRUCTION_BITS, 32),
+        *(fields_layout(opcode).size for opcode in Opcode),
+        INSTRUCTION_BITS,
+    }
+)
+PARTS = list(pairwise(_CUTS))
+"""From which bit to which: parts of an instruction, of up to 32 bits, of which no field of any
+opcode and what is beyond its last one share one."""
+
 
 class Dispatcher(wiring.Component):
-    """Decodes an instruction when it comes, and hands it out in the next cycle, at the earliest.
+    """Decodes an instruction in the cycle after it has come, and hands it out in the next one, at
+    the earliest.
 
     It takes one per cycle. Where a queue is full it waits, and all that come later, too. It ends
     with HALT, and stops with the error OPCODE at an unknown opcode or where bits beyond the last
@@ -55,11 +69,17 @@ class Dispatcher(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        came, there = Signal(INSTRUCTION_BITS), Signal()  # what is decoded
+        parts = Signal(len(PARTS))  # of it: whether bits are set
         word, valid, fault = Signal(INSTRUCTION_BITS), Signal(), Signal(Error)
-        found = _fault(m, self.i.payload)
-        m.d.comb += self.i.ready.eq(~valid | self.dispatched)
+        goes_on = ~valid | self.dispatched
+        m.d.comb += self.i.ready.eq(~there | goes_on)
         with m.If(self.i.ready):
-            m.d.sync += [word.eq(self.i.payload), fault.eq(found), valid.eq(self.i.valid)]
+            m.d.sync += [came.eq(self.i.payload), there.eq(self.i.valid)]
+            m.d.sync += parts.eq(Cat(self.i.payload[a:b].any() for a, b in PARTS))
+        found = _fault(m, came, parts)
+        with m.If(goes_on):
+            m.d.sync += [word.eq(came), fault.eq(found), valid.eq(there)]
 
         goes, opcode = Signal(), word[:OPCODE_BITS]
         m.d.comb += goes.eq(valid & (fault == Error.NONE) & ~self.halted)
@@ -79,12 +99,13 @@ class Dispatcher(wiring.Component):
         with m.If(valid & ~self.halted):
             m.d.sync += self.error.eq(fault)
         with m.If(self.start):
-            m.d.sync += [self.number.eq(0), self.halted.eq(0), self.error.eq(0), valid.eq(0)]
+            m.d.sync += [self.number.eq(0), self.halted.eq(0), self.error.eq(0)]
+            m.d.sync += [there.eq(0), valid.eq(0)]
         return m
 
 
-def _fault(m, word):
-    """What is wrong with an instruction."""
+def _fault(m, word, parts):
+    """What is wrong with an instruction whose `PARTS` have bits set or not."""
     fault = Signal(Error)
     with m.Switch(word[:OPCODE_BITS]):
         for opcode in Opcode:
@@ -93,7 +114,8 @@ def _fault(m, word):
                 wait = sum(1 << sem for sem in TAKEN_BY[opcode])
                 signal = sum(1 << sem for sem in GIVEN_BY[opcode])
                 foreign = (fields.wait & ~wait) | (fields.signal & ~signal)
-                beyond = word[fields_layout(opcode).size :].any()
+                rest = [n for n, (begin, _) in enumerate(PARTS) if begin >= len(fields.as_value())]
+                beyond = Cat(parts[n] for n in rest).any()
                 m.d.comb += fault.eq(
                     Mux(beyond, Error.OPCODE, Mux(foreign != 0, Error.FIELD, Error.NONE))
                 )

@@ -9,7 +9,7 @@ from sparsat.hw.isa.instructions import Advance
 
 
 def exec_fault(m: Module, config: SATConfig, x):
-    """Whether something is wrong with the fields `x`; a register, two cycles behind `x`.
+    """Whether something is wrong with the fields `x`; a register, three cycles behind `x`.
 
     What depends on fields of many bits (addresses, numbers of chunks) is `validate`'s.
     """
@@ -35,6 +35,6 @@ def exec_fault(m: Module, config: SATConfig, x):
         b_values > config.b_regs,
         sums > config.depth,
     )
-    fault = Signal()
-    m.d.sync += fault.eq(Cat(wrong).any())
+    found, fault = Signal(len(wrong)), Signal()
+    m.d.sync += [found.eq(Cat(wrong)), fault.eq(found.any())]
     return fault

@@ -1,6 +1,6 @@
 """What an EXEC's chunks are to the array: the numbers that decoding works out."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -12,7 +12,7 @@ from sparsat.hw.isa.instructions import Advance, Opcode
 from sparsat.hw.request import COUNT_BITS
 from sparsat.hw.timing import C_TURN, ISSUE_TO_SUM, LEAVE, RELEASE
 
-PLAN_LATENCY = 9
+PLAN_LATENCY = 12
 """Cycles from an instruction to its plan."""
 SLOT_BITS = 32
 TIME_BITS = 16
@@ -63,10 +63,10 @@ class ExecPlan(wiring.Component):
             m.d.sync += found.eq(value)
             return found
 
-        group = Signal(5)
-        m.d.comb += group.eq(m_of(x.log_m))
+        group = later(m_of(x.log_m), 5, "group")
         interleave = later(x.ir * x.is_, 6, "interleave")
-        load_a = later((x.ir * group + config.a_link - 1) >> (config.a_link - 1), 8, "load_a")
+        values = later(x.ir * group, 12, "values")
+        load_a = later((values + config.a_link - 1) >> (config.a_link - 1), 8, "load_a")
         load_b = later(x.is_ * x.n, 7, "load_b")
         pace = later(Mux(interleave < ACC_LOOP, ACC_LOOP, interleave), 6, "pace")
         slowest = later(x.n * pace, 10, "slowest")
@@ -75,25 +75,25 @@ class ExecPlan(wiring.Component):
         self._counts(m, later)
         self._returns(m, later, interleave, period)
 
-        above = (config.rows - 1) * interleave + config.rows - 1
-        constant = ISSUE_TO_SUM - 1 + config.cols + LEAVE
+        above = later((config.rows - 1) * interleave, TIME_BITS, "above")
+        constant = config.rows - 1 + ISSUE_TO_SUM - 1 + config.cols + LEAVE
         multiply = later(slowest - pace + interleave, 10, "multiply")
-        tail = later(above + constant, TIME_BITS, "above")
+        tail = later(above + constant, TIME_BITS, "sums_leave")
         m.d.sync += [
             plan.tail.eq(tail + multiply),
             plan.release.eq(load_b + max(config.rows, config.cols) + RELEASE),
-            plan.feed.eq(self._feed(group)),
+            plan.feed.eq(self._feed(group, later)),
         ]
         return m
 
-    def _feed(self, group):
+    def _feed(self, group, later):
         """See `ArrayOp.feed`."""
         x, rows = self.x, min(self.config.rows, FEEDER_ROWS)
-        words_of_rows = (rows * x.ir + WORD - 1) >> 4
-        words_of_groups = (rows * group + WORD - 1) >> 4
-        os = Mux(x.a_mn, group * words_of_rows, x.ir * Const(rows))
-        ws = Mux(x.a_mn, group * Const(rows), x.ir * words_of_groups)
-        alone = Mux(x.a_mn, group, x.ir) * Const(rows)
+        words_of_rows = later((rows * x.ir + WORD - 1) >> 4, 6, "words_of_rows")
+        words_of_groups = later((rows * group + WORD - 1) >> 4, 4, "words_of_groups")
+        os = later(Mux(x.a_mn, words_of_rows * group, rows * x.ir), 9, "feed_os")
+        ws = later(Mux(x.a_mn, rows * group, words_of_groups * x.ir), 9, "feed_ws")
+        alone = later(Mux(x.a_mn, rows * group, rows * x.ir), 9, "feed_alone")
         return Mux(x.a_shared, Mux(x.ws, ws, os), alone)
 
     def _counts(self, m, later):
@@ -110,13 +110,15 @@ class ExecPlan(wiring.Component):
         of_half = later(Mux(x.c_advance == Advance.ONCE, chunks, x.inner), COUNT_BITS, "of_half")
         resumed = later(Mux(x.resume, chunks, of_half - 1), COUNT_BITS, "resumed")
         fresh = ~(x.ws | x.chain | x.resume)
+        of_fresh = later(Mux(fresh, chunks, 1), COUNT_BITS, "of_fresh")
+        of_resumed = later(Mux(plan.resumed_goes_on, resumed, 1), COUNT_BITS, "of_resumed")
         m.d.sync += [
             plan.pass_slots.eq(slots),
             plan.passes.eq(passes),
             plan.slots.eq(slots * passes),
             plan.fresh_goes_on.eq(fresh),
-            plan.fresh_tiles.eq(tiles * Mux(fresh, chunks, 1)),
-            plan.resumed_tiles.eq(tiles * Mux(plan.resumed_goes_on, resumed, 1)),
+            plan.fresh_tiles.eq(tiles * of_fresh),
+            plan.resumed_tiles.eq(tiles * of_resumed),
         ]
 
     def _returns(self, m, later, interleave, period):
@@ -134,4 +136,5 @@ class ExecPlan(wiring.Component):
         )
         needed = later(rows - 1 + LEAVE + C_TURN + interleave, 9, "needed")
         # Of less than two tiles the time is negative, of two it is 0: never enough.
-        m.d.sync += self.plan.resumed_goes_on.eq(~x.ws & (between * spacing >= needed))
+        back = later(between * spacing, 16, "back")
+        m.d.sync += self.plan.resumed_goes_on.eq(~x.ws & (back >= needed))

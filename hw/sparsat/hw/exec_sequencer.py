@@ -11,6 +11,7 @@ from sparsat.hw.exec_plan import PLAN_LATENCY, SLOT_BITS, TIME_BITS, ExecPlan
 from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import Error, fields_layout, queued_layout
 from sparsat.hw.isa.instructions import Advance, Opcode, Sem
+from sparsat.hw.loops import nest
 from sparsat.hw.request import request_layout
 from sparsat.hw.semaphores import SEMS, TOKENS
 from sparsat.hw.timing import DECODE, FEED, FEED_AHEAD, OPEN
@@ -116,14 +117,16 @@ class ExecSequencer(wiring.Component):
         m.submodules.planner = planner = ExecPlan(config=self.config)
         m.d.comb += planner.x.eq(self.x)
         plan = planner.plan
-        taken, step, running = Signal(), Signal(), Signal()
-        unissued = Signal(SLOT_BITS + 1)
-        loops = self._loops(m, taken)
+        taken, step, running, decoding = (
+            Signal(name=name) for name in ("taken", "step", "running", "decoding")
+        )
+        loops = self._loops(m, taken, ~decoding)
         resumed, goes_on, continues = self._operations(m, plan, loops, taken)
-        self._instructions(m, plan, loops, taken, unissued, running)
+        unissued = self._unissued(m, plan, taken, step)
+        self._instructions(m, loops, taken, decoding, unissued, running)
         self._halves(m, loops, taken, resumed, continues, goes_on)
         left = self._request(m, plan, loops, taken, resumed, goes_on, continues, running)
-        freed = self._slots(m, plan, loops, taken, step, unissued, continues)
+        freed = self._slots(m, plan, loops, taken, ~decoding, step, continues)
         m.d.comb += [
             self.ended.eq(left.end),
             self.tokens.give.eq(
@@ -133,19 +136,16 @@ class ExecSequencer(wiring.Component):
         ]
         return m
 
-    def _loops(self, m, taken):
+    def _loops(self, m, taken, run):
         """What begins and ends with the chunk whose tokens are taken next."""
         x = self.x
-        outer, inner = Signal(x.outer.shape()), Signal(x.inner.shape())
-        first, row_first, row_last, last = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += [row_last.eq(inner == 1), last.eq(row_last & (outer == 1))]
-        with m.If(taken):
-            m.d.sync += [inner.eq(inner - 1), first.eq(0), row_first.eq(row_last)]
-            with m.If(row_last):
-                m.d.sync += [outer.eq(outer - 1), inner.eq(x.inner)]
-        with m.If(self.decoded):
-            new = self.i.payload.x
-            m.d.sync += [outer.eq(new.outer), inner.eq(new.inner), first.eq(1), row_first.eq(1)]
+        levels = nest(m, run, taken, {"inner": x.inner, "outer": x.outer})
+        row_last, last = levels["inner"].last, levels["outer"].final
+        first, row_first = Signal(), Signal()
+        with m.If(~run):
+            m.d.sync += [first.eq(1), row_first.eq(1)]
+        with m.Elif(taken):
+            m.d.sync += [first.eq(0), row_first.eq(row_last)]
         edges = {f"{half}_{edge}": 1 for half in TAKES for edge in ("begins", "ends")}
         loops = Signal(StructLayout({"first": 1, "last": 1, **edges}))
         m.d.comb += [loops.first.eq(first), loops.last.eq(last)]
@@ -174,17 +174,31 @@ class ExecSequencer(wiring.Component):
             m.d.sync += continues.eq(goes_on)
         return resumed, goes_on, continues
 
-    def _instructions(self, m, plan, loops, taken, unissued, running):
+    def _unissued(self, m, plan, taken, step):
+        """Slots of chunks that have their tokens: in registers, whether there are none, and whether
+        only the last ones of a chunk, so that the next one may have its tokens.
+
+        `FEED_AHEAD` at most, and less than a pass has: more are left when tokens have been taken.
+        """
+        unissued = Signal(SLOT_BITS + 1)
+        most = Signal(range(FEED_AHEAD + 1))
+        found = Signal(StructLayout({"none": 1, "few": 1}), init={"none": 1, "few": 1})
+        m.d.sync += [
+            most.eq(Mux(plan.pass_slots > FEED_AHEAD, FEED_AHEAD, plan.pass_slots - 1)),
+            unissued.eq(unissued + Mux(taken, plan.slots, 0) - step),
+            found.none.eq(~taken & Mux(step, unissued == 1, unissued == 0)),
+            found.few.eq(~taken & Mux(step, unissued <= most + 1, unissued <= most)),
+        ]
+        return found
+
+    def _instructions(self, m, loops, taken, decoding, unissued, running):
         """Instructions from the queue, their semaphores and tokens."""
         x, tokens = self.x, self.tokens
         left = Signal(range(DECODE))
         free, may_take = Signal(), Signal()
         fault = exec_fault(m, self.config, x)
         m.d.sync += left.eq(left - 1)
-        # All but the last slots of the chunk before are issued.
-        m.d.comb += may_take.eq(
-            ~self.stop & (unissued <= FEED_AHEAD) & (unissued < plan.pass_slots)
-        )
+        m.d.comb += may_take.eq(~self.stop & unissued.few)
         due = sum((loops[f"{half}_begins"] << sem for half, sem in TAKES.items()), 0)
 
         def take():
@@ -199,6 +213,7 @@ class ExecSequencer(wiring.Component):
                 with m.If(self.decoded):
                     m.next = "DECODE"
             with m.State("DECODE"):
+                m.d.comb += decoding.eq(1)
                 with m.If(left == 0):
                     m.next = "WAIT"
                     with m.If(fault):
@@ -213,7 +228,7 @@ class ExecSequencer(wiring.Component):
                 with m.If(may_take):
                     take()
             with m.State("LAST"):
-                m.d.comb += free.eq(unissued == 0)
+                m.d.comb += free.eq(unissued.none)
                 with m.If(free):
                     m.next = "IDLE"
                 with m.If(self.decoded):
@@ -293,12 +308,11 @@ class ExecSequencer(wiring.Component):
             m.d.comb += left.eq(current)
         return left
 
-    def _slots(self, m, plan, loops, taken, step, unissued, continues):
+    def _slots(self, m, plan, loops, taken, run, step, continues):
         """Let slots go when their operands are there. Returns what they free, and when."""
         ready = Signal(SLOT_BITS + 1)  # unissued slots whose operands are there
         wait, arrives = Signal(range(1024)), Signal()
         m.d.comb += [
-            self.step_valid.eq(ready != 0),
             step.eq(self.step_valid & self.step_ready),
             arrives.eq(wait == 1),
         ]
@@ -308,7 +322,7 @@ class ExecSequencer(wiring.Component):
             m.d.sync += wait.eq(plan.feed + (FEED - 1))
         m.d.sync += [
             ready.eq(ready + Mux(arrives, plan.slots, 0) - step),
-            unissued.eq(unissued + Mux(taken, plan.slots, 0) - step),
+            self.step_valid.eq(arrives | Mux(step, ready > 1, ready != 0)),
         ]
 
         m.submodules.marks = marks = Queue(shape=MARKS, depth=4)
@@ -322,14 +336,11 @@ class ExecSequencer(wiring.Component):
             entry.b.eq(loops.b_ends & ~self.x.ws),
             entry.c.eq(continues & sums_wait),
         ]
-        number, first, last, now = Signal(SLOT_BITS), Signal(), Signal(), Signal(TIME_BITS)
-        m.d.comb += [
-            first.eq(step & (number == 0)),
-            last.eq(step & (number == plan.slots - 1)),
-            marks.o.ready.eq(last),
-        ]
+        first, last, now = Signal(), Signal(), Signal(TIME_BITS)
+        final, begins = nest(m, run, step, {"slot": plan.slots})["slot"].final, Signal(init=1)
+        m.d.comb += [first.eq(step & begins), last.eq(step & final), marks.o.ready.eq(last)]
         with m.If(step):
-            m.d.sync += number.eq(Mux(last, 0, number + 1))
+            m.d.sync += begins.eq(final)
         m.d.sync += now.eq(now + 1)
         mark, freed = marks.o.payload, Signal(MARKS)
         a_and_b = self._at(m, "operands", now, plan.release, last & (mark.a | mark.b), mark)
@@ -342,13 +353,17 @@ class ExecSequencer(wiring.Component):
         """`mark`, for one cycle, `delay` cycles after something `happens`."""
         due = StructLayout({"time": TIME_BITS, "mark": MARKS})
         m.submodules[name] = queue = Queue(shape=due, depth=UNDER_WAY)
-        found = Signal(MARKS, name=f"{name}_due")
+        # The first one waits in a register, which is filled again long before it is due.
+        first, waits, found = Signal(due), Signal(), Signal(MARKS, name=f"{name}_due")
         m.d.comb += [
             queue.i.valid.eq(happens),
             queue.i.payload.time.eq(now + delay),
             queue.i.payload.mark.eq(mark),
-            queue.o.ready.eq(queue.o.payload.time == now),
+            queue.o.ready.eq(~waits),
         ]
-        with m.If(queue.o.valid & queue.o.ready):
-            m.d.comb += found.eq(queue.o.payload.mark)
+        with m.If(~waits):
+            m.d.sync += [first.eq(queue.o.payload), waits.eq(queue.o.valid)]
+        with m.Elif(first.time == now):
+            m.d.comb += found.eq(first.mark)
+            m.d.sync += waits.eq(0)
         return found

@@ -74,10 +74,9 @@ class Feeder(wiring.Component):
         m.submodules.walk = walk = AWalk(config=self.config, rows=self.rows_)
         tell(m, self, walk)
         self._steps(m, walk)
-        room = Signal(range(ROW_WORDS + 1), init=ROW_WORDS)
-        m.d.comb += [walk.room.eq(room), self.outside.eq(walk.outside)]
-        m.d.sync += room.eq(room - Mux(walk.fills, walk.entries, 0) + self.freed)
+        self._room(m, walk)
         m.d.comb += [
+            self.outside.eq(walk.outside),
             self.word.eq(self._read(m, walk)),
             self.rows.eq(later(m, Mux(walk.valid, walk.rows, 0), READ)),
             self.taking.eq(later(m, walk.taking, READ)),
@@ -108,6 +107,16 @@ class Feeder(wiring.Component):
                 split.count1.eq(counts[1]),
                 port.eq(split.o),
             ]
+
+    def _room(self, m, walk):
+        """Entries of the row with most of them; whether a slot's entries find room there."""
+        room, free = Signal(range(ROW_WORDS + 1), init=ROW_WORDS), Signal(range(ROW_WORDS + 1))
+        entries = walk.entries
+        m.d.comb += free.eq(room + self.freed)
+        with m.If(walk.fills):
+            m.d.sync += [room.eq(free - entries), walk.room.eq(free >= entries << 1)]
+        with m.Else():
+            m.d.sync += [room.eq(free), walk.room.eq(free >= entries)]
 
     def _read(self, m, walk):
         """Lines in, words out."""

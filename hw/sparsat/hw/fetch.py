@@ -18,7 +18,7 @@ class Fetch(wiring.Component):
     """Asks for the program burst by burst, into a buffer of `FETCH_BURSTS` bursts.
 
     It asks for one when all instructions that begin in the bursts before the last one are handed
-    out. An instruction is at `o` `DISPATCH` - 1 cycles after its last line is in the buffer.
+    out. An instruction is at `o` `DISPATCH` - 2 cycles after its last line is in the buffer.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Fetch(wiring.Component):
             write.en.eq(self.line_valid << part),
         ]
         # What has just arrived is counted later, so that it is not read before its time.
-        delayed = Signal(DISPATCH - 2)
+        delayed = Signal(DISPATCH - 3)
         m.d.sync += delayed.eq(Cat(self.line_valid & (part == lines - 1), delayed))
         m.d.sync += [place.eq(place + self.line_valid), arrived.eq(arrived + delayed[-1])]
 

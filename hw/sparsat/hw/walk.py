@@ -1,9 +1,8 @@
-"""What the walkers through an EXEC's loops share: chunks, nested loops, sums of products."""
+"""What the walkers through an EXEC's loops share: chunks, products, sums of products."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from amaranth.hdl import Module, Signal, Value, ValueLike
+from amaranth.hdl import Module, Shape, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -13,11 +12,16 @@ from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Advance, Opcode
 from sparsat.hw.later import later
+from sparsat.hw.loops import Level
 
 AHEAD = 4
 """Chunks that a walker may be behind the sequencer."""
 SETTLE = 4
 """Cycles that a walker has for constants of its instruction."""
+
+
+FACTOR = 17
+"""Bits that a multiplier of DSP48E2 takes beside a wide number, without a sign."""
 
 
 class WalkChunks(wiring.Component):
@@ -144,34 +148,6 @@ class WalkChunks(wiring.Component):
         return (name for name, _ in self.own.shape())
 
 
-@dataclass(frozen=True)
-class Level:
-    """One of nested loops: `ends` when its body ends, in its `last` turn if that is set."""
-
-    ends: Signal
-    last: Signal
-
-
-def nest(
-    m: Module, start: ValueLike, step: ValueLike, counts: dict[str, ValueLike]
-) -> dict[str, Level]:
-    """Loops of `counts` turns, the innermost first. `step` ends a turn of that one; all begin again
-    with `start`."""
-    levels, ends = {}, Value.cast(step)
-    for name, count in counts.items():
-        count = Value.cast(count)
-        left, last = Signal(count.shape(), name=f"{name}_left"), Signal(name=f"{name}_last")
-        body_ends = Signal(name=f"{name}_ends")
-        m.d.comb += [last.eq(left == 1), body_ends.eq(ends)]
-        with m.If(start | (body_ends & last)):
-            m.d.sync += left.eq(count)
-        with m.Elif(body_ends):
-            m.d.sync += left.eq(left - 1)
-        levels[name] = Level(body_ends, last)
-        ends = body_ends & last
-    return levels
-
-
 def product_base(m: Module, shape, levels: dict[str, Level], steps: Sequence[ValueLike]):
     """Where the product that is walked begins: it moves by `steps` with each turn of the loops
     `product0` and `product1`. Returns it, and a function that sets it.
@@ -207,8 +183,15 @@ def total(m: Module, shape, terms: Sequence[ValueLike], latency: int):
 
 
 def product(m: Module, shape, digit, step):
-    """`digit` · `step` modulo `shape`, two cycles later: a multiplier with its registers."""
-    first = Signal(shape)
+    """`digit` · `step` modulo `shape`, two cycles later: multipliers of up to 17 bits of `digit`
+    with their registers, and the sum of these."""
+    step, width = Value.cast(step), Shape.cast(shape).width
+    if len(step) > width:
+        step = step[:width].as_signed()  # the multiplier takes 27 bits
+    parts = [Signal(shape) for _ in range(0, len(digit), FACTOR)]
     second = Signal(shape)
-    m.d.sync += [first.eq(digit * step), second.eq(first)]
+    m.d.sync += [
+        *(part.eq(digit[FACTOR * n :][:FACTOR] * step) for n, part in enumerate(parts)),
+        second.eq(sum(part << FACTOR * n for n, part in enumerate(parts))),
+    ]
     return second
