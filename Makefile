@@ -4,7 +4,7 @@ PARTS := hw algo dataflow sim boards cli tests
 PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
-.PHONY: help venv demo demo-array test lint verify verify-float reproduce resources \
+.PHONY: help venv demo demo-array test lint verify formal verify-float reproduce resources \
 	bench-array bench-sat bench-algo bench-sim isa-fields registers requirements
 .DEFAULT_GOAL := help
 
@@ -15,6 +15,7 @@ help:
 	@echo 'make test          run the tests (ARGS="-k adder" passes options to pytest)'
 	@echo 'make lint          check style and types'
 	@echo 'make verify        500 random programs and the layers of five models on the hardware'
+	@echo 'make formal        properties of AXI, by a solver, for longer runs than in the tests'
 	@echo 'make verify-float  millions of vectors through the floating-point units'
 	@echo 'make reproduce     the paper'"'"'s speed-up and ablations: rewrite docs/reproduction.md'
 	@echo 'make bench-sim     what the simulator costs: rewrite docs/simulation_speed.md'
@@ -57,6 +58,9 @@ verify: venv
 	.venv/bin/sparsat verify --random 100 --seed 2 --config small
 	for model in resnet9 vit vgg19 resnet18 resnet50; do \
 	  .venv/bin/sparsat verify $$model --config tiny || exit 1; done
+
+formal: venv
+	CYCLES=20 $(RUN) -m pytest tests/hw/formal
 
 verify-float: venv
 	$(RUN) -m sparsat.hw.float.verify
