@@ -52,7 +52,9 @@ def verify(monkeypatch, tmp_path):
     """`sparsat verify` on hardware that is so wrong: exit code, output, waveform."""
 
     def run(*arguments, **wrong):
-        monkeypatch.setattr(compare, "sat_model", lambda config, trace=False: Wrong(config, **wrong))
+        monkeypatch.setattr(
+            compare, "sat_model", lambda config, trace=False: Wrong(config, **wrong)
+        )
         path = tmp_path / "wrong.fst"
         done = CliRunner().invoke(
             app, ["verify", *arguments, "--waveform", str(path)], env={"COLUMNS": "400"}

@@ -52,7 +52,11 @@ def element_of(
     number = writers[-1]
     name, base, dtype = _tensor(program[number], at)
     element, kind = (at - base) // dtype.itemsize, program[number].OPCODE.name
-    return f"instruction {number}, {kind} {name}, element {element}", dtype, at - at % dtype.itemsize
+    return (
+        f"instruction {number}, {kind} {name}, element {element}",
+        dtype,
+        at - at % dtype.itemsize,
+    )
 
 
 def _tensor(writer: Instruction, at: int) -> tuple[str, int, np.dtype]:
@@ -62,6 +66,8 @@ def _tensor(writer: Instruction, at: int) -> tuple[str, int, np.dtype]:
         return "address", writer.address, np.dtype(np.float32 if writer.wide else np.float16)
     if isinstance(writer, Update):
         bases = {name: getattr(writer, name) for name in TENSORS}
-        name = max((n for n in bases if bases[n] <= at), key=bases.__getitem__, default="new_master")
+        name = max(
+            (n for n in bases if bases[n] <= at), key=bases.__getitem__, default="new_master"
+        )
         return name, bases[name], np.dtype(TENSORS[name])
     return "memory", 0, np.dtype(np.uint8)
