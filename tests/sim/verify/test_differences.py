@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sparsat.cli.main import app
+from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Store, Update
 from sparsat.hw.register_map import State
@@ -22,7 +23,7 @@ class Wrong:
     """A model that makes `bit` of the first element wrong that a `kind` of instruction writes to
     its `tensor`, `late` by so many cycles, with another `overflow`."""
 
-    config: object
+    config: SATConfig
     kind: type = Store
     tensor: str = "address"
     bit: int = 0

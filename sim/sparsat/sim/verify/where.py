@@ -51,12 +51,9 @@ def element_of(
         return "no instruction changes it", np.dtype(np.uint8), at
     number = writers[-1]
     name, base, dtype = _tensor(program[number], at)
-    element, kind = (at - base) // dtype.itemsize, program[number].OPCODE.name
-    return (
-        f"instruction {number}, {kind} {name}, element {element}",
-        dtype,
-        at - at % dtype.itemsize,
-    )
+    kind, size = program[number].OPCODE.name, dtype.itemsize
+    where = f"instruction {number}, {kind} {name}, element {(at - base) // size}"
+    return where, dtype, at - at % size
 
 
 def _tensor(writer: Instruction, at: int) -> tuple[str, int, np.dtype]:
@@ -66,8 +63,6 @@ def _tensor(writer: Instruction, at: int) -> tuple[str, int, np.dtype]:
         return "address", writer.address, np.dtype(np.float32 if writer.wide else np.float16)
     if isinstance(writer, Update):
         bases = {name: getattr(writer, name) for name in TENSORS}
-        name = max(
-            (n for n in bases if bases[n] <= at), key=bases.__getitem__, default="new_master"
-        )
+        name = max((each for each in bases if bases[each] <= at), key=bases.__getitem__)
         return name, bases[name], np.dtype(TENSORS[name])
     return "memory", 0, np.dtype(np.uint8)
