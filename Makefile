@@ -4,8 +4,8 @@ PARTS := hw algo dataflow sim boards cli tests
 PYTHON := $(firstword $(shell command -v python3.11 python3))
 RUN := .venv/bin/python
 
-.PHONY: help venv demo demo-array test lint verify verify-float reproduce resources measure \
-	bench-array bench-sat bench-algo bench-explore bench-sim isa-fields registers requirements
+.PHONY: help venv demo demo-array test lint verify formal verify-float reproduce resources \
+	measure bench-array bench-sat bench-algo bench-explore bench-sim isa-fields registers requirements
 .DEFAULT_GOAL := help
 
 help:
@@ -15,11 +15,12 @@ help:
 	@echo 'make test          run the tests (ARGS="-k adder" passes options to pytest)'
 	@echo 'make lint          check style and types'
 	@echo 'make verify        500 random programs and the layers of five models on the hardware'
+	@echo 'make formal        properties of AXI, by a solver, for longer runs than in the tests'
 	@echo 'make verify-float  millions of vectors through the floating-point units'
 	@echo 'make reproduce     the paper'"'"'s speed-up and ablations: rewrite docs/reproduction.md'
 	@echo 'make bench-sim     what the simulator costs: rewrite docs/simulation_speed.md'
 	@echo 'make bench-array   how fast the 8x8 array runs in Verilator'
-	@echo 'make bench-sat     how long the 8x8 accelerator takes to build in Verilator, how fast it runs'
+	@echo 'make bench-sat     what the 8x8 accelerator costs in Verilator: rewrite docs/hardware_speed.md'
 	@echo 'make bench-algo    what sparse training costs beside dense training'
 	@echo 'make resources     what machines cost and what fits: rewrite docs/resources.md'
 	@echo 'make measure       map all blocks with Yosys again, which takes hours'
@@ -60,6 +61,9 @@ verify: venv
 	for model in resnet9 vit vgg19 resnet18 resnet50; do \
 	  .venv/bin/sparsat verify $$model --config tiny || exit 1; done
 
+formal: venv
+	CYCLES=20 $(RUN) -m pytest tests/hw/formal
+
 verify-float: venv
 	$(RUN) -m sparsat.hw.float.verify
 
@@ -90,8 +94,9 @@ build:
 bench-array: venv
 	.venv/bin/sparsat gemm --config small --p 512 --q 512
 
-bench-sat: venv
-	$(RUN) -m sparsat.sim.verify.bench
+bench-sat: venv build
+	$(RUN) -m sparsat.sim.verify.bench > build/hardware_speed.md
+	mv build/hardware_speed.md docs/
 
 bench-algo: venv
 	$(RUN) -m sparsat.algo.bench

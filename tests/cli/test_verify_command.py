@@ -16,6 +16,7 @@ from sparsat.cli.main import app
             ["verify", "--random", "3", "--config", "vcu1525"],
             "hardware is simulated as tiny or small",
         ),
+        (["verify", "--random", "3", "--pattern", "2:4"], "--pattern is for a MODEL"),
         (["verify", "resnet9", "--pattern", "3:5"], "M must be 4, 8 or 16"),
         (["verify", "nosuch"], "unknown model 'nosuch'"),
         (

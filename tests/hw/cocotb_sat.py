@@ -11,6 +11,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
+from axi_rules import AXI4, LITE, Bus
 from sparsat.hw.config import preset
 from sparsat.hw.register_map import Control, Interrupt, State, register_map
 
@@ -25,7 +26,8 @@ def pauses(seed: int, often: float) -> Iterator[bool]:
 
 
 class Bench:
-    """A host at the registers, memory at the port; everyone waits at random."""
+    """A host at the registers, memory at the port; everyone waits at random, and keeps to the
+    rules."""
 
     def __init__(self, dut, often: float):
         self.dut, case = dut, np.load(os.environ["CASE"])
@@ -36,6 +38,9 @@ class Bench:
         )
         self.memory.write(0, case["image"].tobytes())
         self.case = case
+        self.buses = [Bus(dut, "s_axil_", LITE), Bus(dut, "m_axi_0_", AXI4)]
+        for bus in self.buses:
+            cocotb.start_soon(bus.watch())
         if often:
             self._pause(often)
 
@@ -81,6 +86,8 @@ class Bench:
         await self.write("INTERRUPT_PENDING", int(Interrupt.END))
         await RisingEdge(self.dut.clk)
         assert not self.dut.interrupt.value
+        for bus in self.buses:
+            assert all(bus.passed.values()), bus.passed
 
 
 @cocotb.test()

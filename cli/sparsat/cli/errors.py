@@ -12,6 +12,8 @@ def one_line_errors(stopped: str = "stopped") -> Iterator[None]:
     """Turn what a user can mend into `error: …` and exit code 2, Ctrl-C into `stopped` and 130."""
     try:
         yield
+    except typer.Exit:  # a RuntimeError too
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         message = " ".join(str(error).split())
         print(f"error: {message}", file=sys.stderr)

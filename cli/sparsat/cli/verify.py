@@ -34,7 +34,9 @@ def verify(
     random: Annotated[int, typer.Option(metavar="K", help="So many random programs.")] = 0,
     seed: Annotated[int, typer.Option(help="Of shapes and operands.")] = 0,
     config: Annotated[str, typer.Option(help="tiny or small.")] = "tiny",
-    pattern: Annotated[str, typer.Option(help="N:M of a model's pruned layers, or dense.")] = "2:8",
+    pattern: Annotated[
+        str | None, typer.Option(help="N:M of a model's pruned layers, or dense; else 2:8.")
+    ] = None,
     waveform: Annotated[
         Path, typer.Option(metavar="FILE", help="Of the first program that differs.")
     ] = Path("verify.fst"),
@@ -51,8 +53,10 @@ def verify(
             raise ValueError("verify needs a MODEL or --random K, one of them")
         if random < 0:
             raise ValueError(f"--random is {random}, it must be at least 1")
+        if random and pattern:
+            raise ValueError("--pattern is for a MODEL, random layers have patterns of their own")
         check_writable(waveform)
-        console, kept = Console(), requests.pattern_of(pattern)
+        console, kept = Console(soft_wrap=True), requests.pattern_of(pattern or "2:8")
         chosen = requests.hardware_of(config)
         step = requests.step_of(model, 2) if model else None
         with console.status(f"Building {config}") as status:

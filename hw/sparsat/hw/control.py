@@ -30,6 +30,8 @@ class Control(wiring.Component):
         With these numbers nothing can start: FIELD, at instruction 0.
     done, drained, waiting : In(1), core_error : In(Error), core_number : In(NUMBER_BITS)
         The core has ended, memory owes it no answer, it waits for the host, it has found an error.
+    take : Out(1)
+        A program starts: what the host has said of it holds until the next one does.
     core_reset, core_start, stop : Out(1)
         To the core.
     state : Out(State), refused : Out(1), error : Out(Error), error_number : Out(NUMBER_BITS)
@@ -48,6 +50,7 @@ class Control(wiring.Component):
     waiting: In(1)
     core_error: In(Error)
     core_number: In(NUMBER_BITS)
+    take: Out(1)
     core_reset: Out(1)
     core_start: Out(1)
     stop: Out(1)
@@ -79,6 +82,7 @@ class Control(wiring.Component):
             with at(name, state):
                 with m.If(self.start):
                     fail(Error.NONE, 0)
+                    m.d.comb += self.take.eq(1)
                     m.d.sync += self.refused.eq(0)
                     m.next = "CLEAR"
                 yield

@@ -109,6 +109,9 @@ def _all() -> list[Register]:
         for engine in Opcode
         if engine is not Opcode.HALT
     ]
+    registers.append(
+        Register("ERROR_ADDRESS", 0x78, 64, "r", "where that instruction begins, 0 if no error")
+    )
     registers += [
         Register(f"MEMORY_BASE_{n}", 0x80 + 8 * n, 64, "rw", f"port {n}'s address of memory, 4 KiB")
         for n in range(MOST_CHANNELS)

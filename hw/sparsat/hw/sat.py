@@ -1,6 +1,15 @@
 """SAT, the whole accelerator: registers, memory ports, and the core between them."""
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    DomainRenamer,
+    Module,
+    Mux,
+    ResetSignal,
+    Signal,
+)
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +19,8 @@ from sparsat.hw.bursts import BURST_BITS
 from sparsat.hw.config import SATConfig
 from sparsat.hw.control import Control
 from sparsat.hw.core import Core
+from sparsat.hw.instruction import Error
+from sparsat.hw.isa.instructions import INSTRUCTION_BYTES
 from sparsat.hw.parts import Parts
 from sparsat.hw.register_map import ADDRESS_BITS as LITE_BITS
 from sparsat.hw.registers import Registers
@@ -21,6 +32,8 @@ PAGE_BITS = 12
 """The lowest bits of MEMORY_BASE count as 0: no burst of AXI crosses a page."""
 CACHE = 0b0011
 """AWCACHE, ARCACHE: normal memory, no allocation, may be modified on the way."""
+PROGRAM = ("PROGRAM", "INSTRUCTIONS", "MEMORY_BYTES")
+"""Registers that say what to run."""
 EVENTS = (
     "begins",
     "dispatched",
@@ -98,12 +111,30 @@ class SAT(wiring.Component):
         for name, member in axi_lite_signature(LITE_BITS).members.items():
             own, inner = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             m.d.comb += inner.eq(own) if member.flow is Out else own.eq(inner)
+        taken = self._take(m, control, registers)
         for port in range(self.config.channels):
-            base = getattr(registers, f"memory_base_{port}")
-            self._master(m, port, getattr(core, f"axi_{port}"), base)
-        self._program(m, core, control, registers)
+            self._master(m, port, getattr(core, f"axi_{port}"), taken[f"MEMORY_BASE_{port}"])
+        self._program(m, core, control, taken)
+        wrong = taken["PROGRAM"] + (control.error_number << INSTRUCTION_BYTES.bit_length() - 1)
+        m.d.sync += registers.error_address.eq(Mux(control.error != Error.NONE, wrong, 0))
+        m.d.comb += [
+            control.start.eq(registers.start),
+            control.reset.eq(registers.reset),
+            core.acknowledge.eq(registers.acknowledge),
+        ]
         self._status(m, core, control, registers)
         return m
+
+    def _take(self, m, control, registers):
+        """By name, what the host has said of the program that runs; it may say other things of the
+        next one already."""
+        taken = {}
+        for name in PROGRAM + tuple(f"MEMORY_BASE_{n}" for n in range(self.config.channels)):
+            said = getattr(registers, name.lower())
+            taken[name] = Signal.like(said, name=f"taken_{name.lower()}")
+            with m.If(control.take):
+                m.d.sync += taken[name].eq(said)
+        return taken
 
     def _master(self, m, port, axi, base):
         """The standard's names for one memory port, whose memory begins at `base`."""
@@ -137,12 +168,11 @@ class SAT(wiring.Component):
                 pin(f"{kind}ready").eq(channel.ready),
             ]
 
-    def _program(self, m, core, control, registers):
-        """What the host says to the machine."""
+    def _program(self, m, core, control, taken):
+        """What the core is to run."""
         line = ADDRESS_BITS - line_bits(self.config)
         block = line + BURST_BITS
-        program, size = registers.program, registers.memory_bytes
-        instructions = registers.instructions
+        program, instructions, size = (taken[name] for name in PROGRAM)
         m.d.comb += [
             core.program.eq(program >> line),
             core.instructions.eq(instructions),
@@ -155,9 +185,6 @@ class SAT(wiring.Component):
                 | (instructions == 0)
                 | (instructions >> len(core.instructions) != 0)
             ),
-            control.start.eq(registers.start),
-            control.reset.eq(registers.reset),
-            core.acknowledge.eq(registers.acknowledge),
             core.start.eq(control.core_start),
             core.stop.eq(control.stop),
         ]

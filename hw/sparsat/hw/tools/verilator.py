@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,6 +44,10 @@ _MODEL_FLAGS = (
     *("--x-assign", "fast", "--x-initial", "fast", "--no-timing"),
     *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared"),
 )
+
+FST = Path(__file__).parent / "cpp" / "fst"
+"""Headers in place of those of compression libraries, which a machine need not have."""
+_TRACE_FLAGS = ("--trace-fst", "-CFLAGS", "-I..", "-MAKEFLAGS", "LDLIBS=-shared")
 
 # The wheel's makefile names the compilers of the machine it was built on, and lacks the option with
 # which a precompiled header is included; and it would optimize for size.
@@ -94,11 +98,11 @@ def build_library(
     that their instances share, which for a large array builds and runs faster than inlining them.
     With `trace` the harness can write waveforms (FST).
     """
-    flags = (*_MODEL_FLAGS, "--trace-fst") if trace else _MODEL_FLAGS
-    key = (version(), verilog, top, harness, *repeated, MAKEFLAGS, *flags)
-    directory = cached(
-        "model", key, lambda out: _compile(verilog, top, harness, repeated, flags, out)
-    )
+    flags = (*_MODEL_FLAGS, *_TRACE_FLAGS) if trace else _MODEL_FLAGS
+    files = {"top.v": verilog, "harness.cpp": harness}
+    files |= {path.name: path.read_text() for path in sorted(FST.iterdir()) if trace}
+    key = (version(), *files.values(), top, *repeated, MAKEFLAGS, *flags)
+    directory = cached("model", key, lambda out: _compile(files, top, repeated, flags, out))
     return directory / "model.so"
 
 
@@ -111,17 +115,12 @@ def run(command: Sequence[str], cwd: Path | None = None) -> None:
 
 
 def _compile(
-    verilog: str,
-    top: str,
-    harness: str,
-    repeated: Sequence[str],
-    flags: Sequence[str],
-    out: Path,
+    files: Mapping[str, str], top: str, repeated: Sequence[str], flags: Sequence[str], out: Path
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="sparsat-") as name:
         work = Path(name)
-        (work / "top.v").write_text(verilog)
-        (work / "harness.cpp").write_text(harness)
+        for file, text in files.items():
+            (work / file).write_text(text)
         names = ("--top-module", top, "--prefix", "Vtop", "-o", "model.so")
         (work / "hints.vlt").write_text(configuration(keep_as_functions(repeated)))
         run(["verilator", *flags, *names, "hints.vlt", "top.v", "harness.cpp"], cwd=work)

@@ -41,6 +41,7 @@ def run(
     on_vector: OnVector | None = None,
     *,
     empty: float = np.nan,
+    ended: Callable[[int], None] = lambda number: None,
 ) -> Flags:
     """Execute `program` on `memory`, in place.
 
@@ -52,6 +53,7 @@ def run(
     on_vector : called for each VECTOR with its `op` and `memory`.
     empty : what C holds at first: NaN, so that a program that reads what it never computed shows
         it; 0 in hardware.
+    ended : called with the number of each instruction that has ended.
 
     Queues have no end here; the timed machine knows their depth. Raises `MachineError` where
     docs/isa.md has an error and names the instruction; memory then holds what was done until then.
@@ -64,7 +66,7 @@ def run(
     machine = Machine(config, memory, on_vector, empty)
     reached = list(enumerate(program[: ends[0] + 1]))
     queues = {opcode: [n for n in reached if n[1].OPCODE is opcode] for opcode in ENGINES}
-    _drive(machine, [_engine(machine, queue) for queue in queues.values()], program)
+    _drive(machine, [_engine(machine, queue, ended) for queue in queues.values()], program)
     return Flags(overflow=machine.overflow)
 
 
@@ -89,7 +91,9 @@ def _blocked(machine: Machine, waits: list[_Wait | None], program: list[Instruct
     )
 
 
-def _engine(machine: Machine, queue: list[tuple[int, Any]]) -> Iterator[_Wait]:
+def _engine(
+    machine: Machine, queue: list[tuple[int, Any]], ended: Callable[[int], None]
+) -> Iterator[_Wait]:
     """One engine at work: goes on once the semaphores that it yields are taken."""
     for index, instruction in queue:
         yield _Wait(index, instruction.wait)
@@ -97,6 +101,7 @@ def _engine(machine: Machine, queue: list[tuple[int, Any]]) -> Iterator[_Wait]:
             for mask in ENGINES[instruction.OPCODE](machine, instruction):
                 yield _Wait(index, mask)
             machine.semaphores.give(instruction.signal)
+            ended(index)
         except ValueError as error:
             name = instruction.OPCODE.name
             raise MachineError(f"instruction {index} ({name}): {error}") from error

@@ -23,8 +23,11 @@ def run_layer(bench: Bench, step: Step, schedule: str, pattern: Pattern | None, 
         scheduled.plans, check_step(bench.config, scheduled, seed, bench.run), strict=True
     ):
         if mismatch:
-            where = f"program {bench.count.programs - 1}, {planned.op.name} of {step.ops[0].work}"
-            found = Difference("value", f"{where}: {mismatch}", mismatch.expected, mismatch.got)
+            where = (
+                f"program {bench.count.programs - 1}, {planned.op.name} of {step.ops[0].work}, "
+                f"element {list(mismatch.first)} ({mismatch.wrong} of {mismatch.elements} differ)"
+            )
+            found = Difference("golden", where, mismatch.expected, mismatch.got)
             bench.count.differences.append(found)
 
 

@@ -23,6 +23,7 @@ from sparsat.sim.functional import run as run_values
 from sparsat.sim.machine import Timing
 from sparsat.sim.machine import run as run_cycles
 from sparsat.sim.verify.host import KEYS, results, with_host, work
+from sparsat.sim.verify.where import element_of
 
 Change = tuple[int, np.ndarray]
 """A VECTOR's `op`, and memory before it XOR memory after it."""
@@ -32,8 +33,8 @@ SLACK = 10_000
 
 @dataclass(frozen=True)
 class Difference:
-    """The first one of a kind: `where` (an instruction, a byte of memory), what was expected there
-    and what the hardware did."""
+    """The first one of a kind (`what`: cycle, value, golden, error), `where` it is (instruction,
+    tensor, element), what was expected there and what the hardware did."""
 
     what: str
     where: str
@@ -112,14 +113,15 @@ class Bench:
             self._compare(case.program, timing, found)
             expected = case.memory.copy()
             flags = run_values(self.config, case.program, expected, _again(changes), empty=0)
-            self._compare_bytes(expected, got)
+            self._compare_bytes(case, changes, expected, got)
             if found.overflow != flags.overflow:
                 self._differ("value", "the overflow flag", flags.overflow, found.overflow)
         except RuntimeError as error:
             self._differ("error", "", "an end", error)
         if len(self.count.differences) > before and self.waveform and not self.recorded:
-            with suppress(RuntimeError):
-                case.on_hardware(sat_model(self.config, trace=True), limit, self.waveform)
+            model = sat_model(self.config, trace=True)
+            with suppress(RuntimeError):  # the one that is reported
+                case.on_hardware(model, limit, self.waveform)
             self.recorded = True
         self.count.programs += 1
         self.count.instructions += len(case.program)
@@ -144,12 +146,17 @@ class Bench:
         if found.cycles != timing.cycles:
             self._differ("cycle", "register CYCLES", timing.cycles, found.cycles)
 
-    def _compare_bytes(self, expected: np.ndarray, got: np.ndarray) -> None:
+    def _compare_bytes(
+        self, case: "Case", changes: list[Change], expected: np.ndarray, got: np.ndarray
+    ) -> None:
         wrong = np.nonzero(expected != got)[0]
         if len(wrong):
-            first = int(wrong[0])
-            where = f"{len(wrong)} bytes of memory, the first at {first}"
-            self._differ("value", where, int(expected[first]), int(got[first]))
+            found, dtype, at = element_of(
+                self.config, case.program, case.memory, _again(changes), int(wrong[0])
+            )
+            where = f"{found} (byte {at} of memory, {len(wrong)} bytes differ)"
+            values = (each[at : at + dtype.itemsize].view(dtype)[0] for each in (expected, got))
+            self._differ("value", where, *values)
 
     def _differ(self, what: str, where: str, expected: object, got: object) -> None:
         number = self.count.programs

@@ -19,7 +19,7 @@ inline void need(bool holds, const char* what, uint64_t cycle) {
 struct Request { uint64_t address, beats, log, type; };
 struct Beat { const uint8_t* data; uint64_t strobe, last; };
 
-// A channel on which the requesting side sends: what it offers stays until it is accepted.
+// A channel on which the model sends: what it offers stays until it is accepted.
 struct Sender {
     std::vector<uint8_t> before;
     bool held = false;
@@ -123,6 +123,13 @@ struct AxiMemory {
 
     unsigned response(uint64_t line) const {
         return options.fail_from <= line && line < options.fail_to ? options.response : 0;
+    }
+
+    // Whether no port asks for anything.
+    template <typename Wires> bool silent(const Wires& c) const {
+        for (unsigned p = 0; p < ports.size(); ++p)
+            if (*c.ar_valid[p] || *c.aw_valid[p] || *c.w_valid[p]) return false;
+        return true;
     }
 
     // Before the model settles: what it may send, what it is answered.

@@ -30,6 +30,7 @@ public:
 #endif
         top_->rst = 1;
         clock();
+        silent_ = memory_.silent(wires_) && !top_->s_axil_bvalid && !top_->s_axil_rvalid;
         top_->rst = 0;
     }
     ~Card() {
@@ -97,7 +98,11 @@ private:
         top_->s_axil_rready = wants_r_ && !stalls_();
     }
 
+    // Answers come for what was asked, and stay until they are taken.
     void answered() {
+        const uint32_t read[] = {top_->s_axil_rdata, top_->s_axil_rresp};
+        b_.check(top_->s_axil_bvalid, top_->s_axil_bready, &top_->s_axil_bresp, 1, now_);
+        r_.check(top_->s_axil_rvalid, top_->s_axil_rready, read, sizeof read, now_);
         if (top_->s_axil_bvalid) need(wants_b_ && !asks_aw_ && !asks_w_, "B comes unasked", now_);
         if (top_->s_axil_rvalid) need(wants_r_ && !asks_ar_, "R comes unasked", now_);
         if (top_->s_axil_awvalid && top_->s_axil_awready) asks_aw_ = false;
@@ -116,6 +121,7 @@ private:
 
     void cycle(uint64_t limit) {
         need(now_ < limit, "the registers do not answer", now_);
+        need(silent_, "something is valid during reset", 0);
         ask();
         memory_.offer(wires_, now_);
         top_->eval();
@@ -136,10 +142,11 @@ private:
     const Wires wires_{*top_};
     Stalls stalls_;
     AxiMemory memory_;
+    Sender b_, r_;
     uint64_t now_ = 0, zero_ = 0, time_ = 0;
     uint32_t answer_ = 0, data_ = 0;
     bool asks_aw_ = false, asks_w_ = false, asks_ar_ = false, wants_b_ = false, wants_r_ = false;
-    bool interrupt_ = false;
+    bool interrupt_ = false, silent_ = false;
 #if VM_TRACE
     VerilatedFstC trace_;
 #endif
