@@ -80,7 +80,7 @@ class Chunks(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        left, fault = Signal(range(SETUP)), Signal(Error)
+        left, fault, running = Signal(range(SETUP)), Signal(Error), Signal()
         m.d.sync += [left.eq(left - 1), fault.eq(self.fault)]
         with m.If(self.begin):
             m.d.sync += [self.x.eq(self.i.payload.x), self.number.eq(self.i.payload.number)]
@@ -116,19 +116,22 @@ class Chunks(wiring.Component):
             with m.State("SETUP"):
                 m.d.comb += self.setup.eq(left == SETUP - 2)
                 with m.If(left == 0):
+                    m.d.sync += running.eq(1)
                     m.next = "RUN"
                     with m.If(fault != Error.NONE):
+                        m.d.sync += running.eq(0)
                         stop(fault)
             with m.State("RUN"):
-                m.d.comb += self.run.eq(~self.outside)
                 with m.If(self.outside):
                     stop(Error.RANGE)
                 with m.Elif(self.end):
                     m.next = "IDLE"
                 with m.Elif(self.full):
                     m.next = "CHUNK"
+                m.d.sync += running.eq(~(self.outside | self.full))
             with m.State("STOPPED"):
                 pass
+        m.d.comb += self.run.eq(running & ~self.outside)
         with m.If((self.error == Error.NONE) & (self.failure != Error.NONE)):
             m.d.sync += self.error.eq(self.failure)
         # One that runs, those whose bursts are asked for, those in memory.
