@@ -141,8 +141,8 @@ class LoadWalk(wiring.Component):
             with m.If(run_ends):
                 m.d.sync += [line.eq(next_segment), next_segment.eq(next_segment + stride)]
                 m.d.sync += [*segments.step(), more_lines.eq(again)]
-            with m.If(plane_ends & index_comes):
-                m.d.sync += plane(len(planes) - 1)
+                with m.If(segments.last & index_comes):
+                    m.d.sync += plane(len(planes) - 1)
         with m.If(self.chunk):
             m.d.sync += plane(0)
         return m

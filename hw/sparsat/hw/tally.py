@@ -1,6 +1,6 @@
 """Counters that have compared before they are asked."""
 
-from amaranth.hdl import Cat, Module, Signal, ValueLike
+from amaranth.hdl import Cat, Module, Signal, Value, ValueLike
 
 
 def tally(m: Module, come: ValueLike, go: ValueLike, most: int) -> Signal:
@@ -30,3 +30,17 @@ class Countdown:
 
     def step(self):
         return [self.left.eq(self.left - 1), self.last.eq(self.left == 2)]
+
+
+def turns(m: Module, step: ValueLike, count: Value, name: str) -> Signal:
+    """Whether a loop of `count` turns is at its last one; `step` goes on to the next.
+
+    It comes from a register. `count` may change while the loop is at its first turn, but not in the
+    cycle before a step.
+    """
+    left, first = Countdown(count.shape(), name), Signal(init=1, name=f"{name}_first")
+    with m.If(step & ~left.last):
+        m.d.sync += [*left.step(), first.eq(0)]
+    with m.Elif(step | first):
+        m.d.sync += [*left.begin(count), first.eq(1)]
+    return left.last
