@@ -10,10 +10,12 @@ from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Mode, Opcode
 from sparsat.hw.isa.site import most_channels
+from sparsat.hw.later import later
 from sparsat.hw.line_cut import MARK, LineCut
 from sparsat.hw.parts import Parts
 from sparsat.hw.sore import SORE
 from sparsat.hw.sore_lane import columns_per_lane
+from sparsat.hw.tally import turns
 from sparsat.hw.transposer import Transposer
 
 INDEX = 4
@@ -81,7 +83,7 @@ class Arrange(wiring.Component):
             words["log_m"].eq(x.log_m),
             transposer.i.valid.eq(cut.valid & ~prune),
             transposer.i.payload.eq(cut.piece),
-            transposer.more.eq(x.channels // config.cols - 1),
+            transposer.more.eq(later(m, x.channels // config.cols - 1)),
             *(sore.o.ready.eq(1), transposer.o.ready.eq(1)),
         ]
         came = self._rows(m, prune, sore.o, transposer.o)
@@ -111,13 +113,11 @@ class Arrange(wiring.Component):
     def _marks(self, m, cut, came, unit_rows):
         """A unit's last row gets the mark of its last piece."""
         m.submodules.marks = marks = Queue(shape=MARK, depth=UNITS)
-        row, last = Signal(unit_rows.shape()), Signal()
+        last_row, last = turns(m, came, unit_rows, "row"), Signal()
         m.d.comb += [
             marks.i.valid.eq(cut.unit_ends),
             marks.i.payload.eq(cut.mark),
-            last.eq(came & (row + 1 == unit_rows)),
+            last.eq(came & last_row),
             marks.o.ready.eq(last),
         ]
-        with m.If(came):
-            m.d.sync += row.eq(Mux(last, 0, row + 1))
         m.d.sync += self.mark.eq(Mux(last, marks.o.payload, 0))

@@ -13,6 +13,8 @@ from sparsat.hw.timing import BURST
 
 NUMBER_BITS = 24
 """Of an instruction's number in its program."""
+BURST_BITS = (BURST - 1).bit_length()
+"""Of a line's place among the `BURST` lines between which bursts lie."""
 
 
 class Requester(IntEnum):

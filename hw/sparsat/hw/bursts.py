@@ -1,12 +1,16 @@
 """The way to memory: whose burst is next, and to whom what memory answers belongs."""
 
-from amaranth.hdl import Array, Cat, Module, Signal
+import functools
+import operator
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.axi import AxiPort, axi_signature, command_layout, line_bits
 from sparsat.hw.burst_words import (
+    BURST_BITS,
     NUMBER_BITS,
     TAG,
     WRITERS,
@@ -18,11 +22,11 @@ from sparsat.hw.burst_words import (
 from sparsat.hw.config import SATConfig
 from sparsat.hw.fifo import Queue
 from sparsat.hw.instruction import Error
+from sparsat.hw.tally import Countdown, tally
 from sparsat.hw.timing import BURST
 
 OPEN = 256
 """Bursts of a kind that memory may owe an answer to, at most: more than its latency needs."""
-BURST_BITS = (BURST - 1).bit_length()
 WRITES = 16
 """Bursts whose lines are still to be moved, at most: more than `WRITE` needs."""
 TO_MEMORY = 1
@@ -111,15 +115,15 @@ class Bursts(wiring.Component):
             Cat(queue.i.ready for queue in (readers, writers, writes)).all()
             & Cat(port.command.ready for port in ports).all()
         )
-        begun, chosen, request, outside = self._begin(m, room)
-        for queue, kind in ((readers, ~request.write), (writers, request.write)):
+        begun, begun_write, chosen, request, outside = self._begin(m, room)
+        for queue, begins in ((readers, begun & ~begun_write), (writers, begun_write)):
             m.d.comb += [
-                queue.i.valid.eq(begun & kind),
+                queue.i.valid.eq(begins),
                 queue.i.payload.requester.eq(chosen),
                 queue.i.payload.tag.eq(request.tag),
             ]
         m.d.comb += [
-            writes.i.valid.eq(begun & request.write),
+            writes.i.valid.eq(begun_write),
             writes.i.payload.requester.eq(chosen),
             writes.i.payload.count.eq(request.count),
         ]
@@ -141,63 +145,65 @@ class Bursts(wiring.Component):
         return getattr(self, f"axi_{number}")
 
     def _begin(self, m, room):
-        """Whether a burst begins in this cycle, whose, and which; whether it would, but is not in
-        memory."""
+        """Whether a burst begins in this cycle, one to write, whose, and which; whether it would,
+        but is not in memory."""
         requests = [getattr(self, f"request_{each.name.lower()}") for each in Requester]
-        left = Signal(range(BURST))
-        turn, chosen = Signal(Requester, init=max(Requester)), Signal(Requester)
-        begun, request = Signal(), Signal(request_layout(self.config))
-        with m.Switch(turn):
-            for last in Requester:
-                with m.Case(last):
-                    after = [*list(Requester)[last + 1 :], *list(Requester)[: last + 1]]
-                    for each in reversed(after):
-                        with m.If(requests[each].valid):
-                            m.d.comb += chosen.eq(each)
-        places = [each.payload.line >> BURST_BITS for each in requests]
-        inside, turns = Signal(len(Requester)), Signal()
+        valid, first, inside = (Signal(len(Requester)) for _ in range(3))
+        turn = Signal(len(Requester), init=1 << max(Requester))  # of the one served last
+        left, busy, free = Signal(range(BURST)), Signal(), Signal()
+        begins, begun, begun_write = Signal(len(Requester)), Signal(), Signal()
+        single = Signal(len(Requester))
+        chosen, request = Signal(Requester), Signal(request_layout(self.config))
         m.d.comb += [
-            inside.eq(Cat(place < self.blocks for place in places)),
-            turns.eq(Cat(each.valid for each in requests).any() & room & (left == 0) & ~self.stop),
-            begun.eq(turns & inside.bit_select(chosen, 1)),
-            request.eq(Array(each.payload for each in requests)[chosen]),
+            valid.eq(Cat(each.valid for each in requests)),
+            first.eq(_first_after(turn, valid)),
+            inside.eq(Cat(each.payload.line >> BURST_BITS < self.blocks for each in requests)),
+            single.eq(Cat(each.payload.count == 1 for each in requests)),
+            free.eq(room & ~busy & ~self.stop),
+            begins.eq(Mux(free, first & inside, 0)),
+            begun.eq(begins.any()),
+            begun_write.eq((begins & Cat(each.payload.write for each in requests)).any()),
+            chosen.eq(_selected(first, Requester)),
+            request.eq(_selected(first, (each.payload for each in requests))),
         ]
-        for each in Requester:
-            m.d.comb += requests[each].ready.eq(begun & (chosen == each))
-        with m.If(left != 0):
-            m.d.sync += left.eq(left - 1)
+        for number, each in enumerate(requests):
+            m.d.comb += each.ready.eq(begins[number])
+        m.d.sync += [left.eq(left - 1), busy.eq(busy & (left != 1))]
         with m.If(begun):
-            m.d.sync += [turn.eq(chosen), left.eq(request.count - 1)]
-        return begun, chosen, request, turns & ~begun
+            m.d.sync += [turn.eq(first), left.eq(request.count - 1)]
+            m.d.sync += busy.eq(~(first & single).any())
+        return begun, begun_write, chosen, request, free & (first & ~inside).any()
 
     def _write(self, m, ports, writes):
         """Move the lines of the bursts in `writes`, as late as `WRITE` asks for. Returns whether
         there are some to move."""
         begun, delayed = writes.i.valid & writes.i.ready, Signal(WRITE - 2)
-        due, pop = Signal(range(WRITES + 1)), Signal()
-        left, owner, moves = Signal(range(BURST + 1)), Signal(Requester), Signal()
+        pop, moves, moving, owner = Signal(), Signal(), Signal(), Signal(Requester)
+        left = Countdown(range(BURST + 1), "left")
         ready = Cat(port.beat.ready for port in ports).all()
-        m.d.sync += [delayed.eq(Cat(begun, delayed)), due.eq(due + delayed[-1] - pop)]
+        due = tally(m, delayed[-1], pop, WRITES)
+        m.d.sync += delayed.eq(Cat(begun, delayed))
         m.d.comb += [
-            pop.eq((due != 0) & ((left == 0) | ((left == 1) & moves))),
+            pop.eq(due[0] & (~moving | (left.last & moves))),
             writes.o.ready.eq(pop),
         ]
         for each in WRITERS:
             line = getattr(self, f"write_{each.name.lower()}")
             with m.If(owner == each):
                 m.d.comb += [
-                    line.ready.eq((left != 0) & ready),
+                    line.ready.eq(moving & ready),
                     moves.eq(line.valid & line.ready),
                 ]
                 for number, port in enumerate(ports):
                     m.d.comb += self._part(port.beat.payload, line.payload, number)
         for port in ports:
-            m.d.comb += [port.beat.valid.eq(moves), port.beat.payload.last.eq(left == 1)]
+            m.d.comb += [port.beat.valid.eq(moves), port.beat.payload.last.eq(left.last)]
         with m.If(moves):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [*left.step(), moving.eq(~left.last)]
         with m.If(pop):
-            m.d.sync += [left.eq(writes.o.payload.count), owner.eq(writes.o.payload.requester)]
-        return left != 0
+            burst = writes.o.payload
+            m.d.sync += [*left.begin(burst.count), moving.eq(1), owner.eq(burst.requester)]
+        return moving
 
     def _part(self, beat, line, number):
         """A port's part of a line."""
@@ -242,3 +248,24 @@ class Bursts(wiring.Component):
             with m.If(Cat(taken & response[1] for taken, response in answers).any()):
                 number = queue.o.payload.tag.number
                 m.d.sync += [self.error.eq(Error.BUS), self.error_number.eq(number)]
+
+
+def _first_after(turn, valid):
+    """One-hot, which bit of `valid` comes first, going round from the one after that of `turn`."""
+    numbers = range(len(valid))
+
+    def before(one, other):
+        """Whether one comes before the other."""
+        turns = [t for t in numbers if (one - t - 1) % len(valid) < (other - t - 1) % len(valid)]
+        return Cat(turn[t] for t in turns).any()
+
+    rivals = (Cat(valid[j] & before(j, k) for j in numbers if j != k).any() for k in numbers)
+    return Cat(valid[k] & ~rival for k, rival in zip(numbers, rivals, strict=True))
+
+
+def _selected(which, values):
+    """The value whose bit of `which` is set, in bits."""
+    each = (Value.cast(value) for value in values)
+    return functools.reduce(
+        operator.or_, (Mux(bit, value, 0) for bit, value in zip(which, each, strict=True))
+    )

@@ -31,13 +31,13 @@ class Chunks(wiring.Component):
     x : Out(fields_layout), number : Out
         It, and its number, from the next cycle on.
     fault : In(Error)
-        What is wrong with `x`: it does not run.
+        What is wrong with `x`, `SETUP` - 2 cycles after `begin`: it does not run.
     hold : In(1)
         Take no instruction.
     failure : In(Error)
         What went wrong with lines of `x`: it stops.
     setup, run : Out(1)
-        A chunk is being prepared; it runs.
+        The cycle after a chunk's token; it runs.
     outside : In(1)
         Instead of running it stops, with RANGE.
     full, end : In(1)
@@ -80,8 +80,8 @@ class Chunks(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        left = Signal(range(SETUP))
-        m.d.sync += left.eq(left - 1)
+        left, fault, running = Signal(range(SETUP)), Signal(Error), Signal()
+        m.d.sync += [left.eq(left - 1), fault.eq(self.fault)]
         with m.If(self.begin):
             m.d.sync += [self.x.eq(self.i.payload.x), self.number.eq(self.i.payload.number)]
 
@@ -114,21 +114,24 @@ class Chunks(wiring.Component):
             with m.State("CHUNK"):
                 chunk()
             with m.State("SETUP"):
-                m.d.comb += self.setup.eq(1)
-                with m.If(self.fault != Error.NONE):
-                    stop(self.fault)
-                with m.Elif(left == 0):
+                m.d.comb += self.setup.eq(left == SETUP - 2)
+                with m.If(left == 0):
+                    m.d.sync += running.eq(1)
                     m.next = "RUN"
+                    with m.If(fault != Error.NONE):
+                        m.d.sync += running.eq(0)
+                        stop(fault)
             with m.State("RUN"):
-                m.d.comb += self.run.eq(~self.outside)
                 with m.If(self.outside):
                     stop(Error.RANGE)
                 with m.Elif(self.end):
                     m.next = "IDLE"
                 with m.Elif(self.full):
                     m.next = "CHUNK"
+                m.d.sync += running.eq(~(self.outside | self.full))
             with m.State("STOPPED"):
                 pass
+        m.d.comb += self.run.eq(running & ~self.outside)
         with m.If((self.error == Error.NONE) & (self.failure != Error.NONE)):
             m.d.sync += self.error.eq(self.failure)
         # One that runs, those whose bursts are asked for, those in memory.

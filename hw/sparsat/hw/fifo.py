@@ -1,6 +1,6 @@
 """A queue of a few words between two streams."""
 
-from amaranth.hdl import Cat, Module, ShapeLike, Signal
+from amaranth.hdl import Module, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -35,13 +35,14 @@ class Queue(wiring.Component):
         m = Module()
         m.submodules.words = words = Memory(shape=self.shape, depth=self.depth, init=[])
         write, read = words.write_port(), words.read_port(domain="comb")
-        level = Signal(range(self.depth + 1))
+        full, last_room, last_word = Signal(), Signal(), Signal()
         into, out = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq((level != self.depth) | (self.o.ready & self.refill)),
-            self.o.valid.eq(level != 0),
+            self.i.ready.eq(~full | (self.o.ready & self.refill)),
             into.eq(self.i.valid & self.i.ready),
             out.eq(self.o.valid & self.o.ready),
+            last_room.eq((write.addr + 1)[: len(write.addr)] == read.addr),
+            last_word.eq((read.addr + 1)[: len(read.addr)] == write.addr),
             write.data.eq(self.i.payload),
             write.en.eq(into),
             self.o.payload.eq(read.data),
@@ -50,8 +51,8 @@ class Queue(wiring.Component):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(out):
             m.d.sync += read.addr.eq(read.addr + 1)
-        with m.If(Cat(into, out) == 0b01):
-            m.d.sync += level.eq(level + 1)
-        with m.Elif(Cat(into, out) == 0b10):
-            m.d.sync += level.eq(level - 1)
+        with m.If(into & ~out):
+            m.d.sync += [self.o.valid.eq(1), full.eq(last_room)]
+        with m.Elif(out & ~into):
+            m.d.sync += [self.o.valid.eq(~last_word), full.eq(0)]
         return m

@@ -56,23 +56,23 @@ class Gather(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        opens, following = Signal(init=1), Signal(range(self._places))
-        here, ends = Signal.like(following), Signal()
+        # One bit for each place in a line.
+        here, following, there = (Signal(self._places) for _ in range(3))
+        opens, ends, push = Signal(init=1), Signal(), Signal()
         data = Signal(8 * self.config.line_bytes, reset_less=True)
-        there, written = Signal(self._places), Signal(self._places)
-        push = Signal()
         m.d.comb += [
-            here.eq(Mux(opens, self.start, following)),
-            ends.eq(self.run_ends | (here == self._places - 1)),
-            written.eq(1 << here),
+            here.eq(Mux(opens, 1 << self.start, following)),
+            ends.eq(self.run_ends | here[-1]),
         ]
         with m.If(self.valid):
             m.d.sync += [
                 opens.eq(self.run_ends),
-                following.eq(here + 1),
-                data.word_select(here, self._bits).eq(self.word),
-                there.eq(written | Mux(opens | (here == 0), 0, there)),
+                following.eq(here.rotate_left(1)),
+                there.eq(here | Mux(opens | here[0], 0, there)),
             ]
+        for place in range(self._places):
+            with m.If(self.valid & here[place]):
+                m.d.sync += data.word_select(place, self._bits).eq(self.word)
         m.d.sync += [push.eq(self.valid & ends), self.complete.eq(self.valid & self.square_ends)]
 
         bytes_ = range(self.config.line_bytes)

@@ -13,6 +13,7 @@ from sparsat.hw.isa.instructions import Mode, Opcode
 from sparsat.hw.isa.site import most_channels
 from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.sore_lane import columns_per_lane
+from sparsat.hw.tally import turns
 from sparsat.hw.timing import BURST, ROOM
 
 MARK = StructLayout({"full": 1, "end": 1})
@@ -43,7 +44,7 @@ class LineCut(wiring.Component):
     passed : Out(1)
         It is the last one of a burst.
     failed : Out(1)
-        The tokens of a segment do not end in its last line.
+        The tokens of a segment did not end in its last line, in the cycle before.
     """
 
     def __init__(self, *, config: SATConfig):
@@ -100,11 +101,7 @@ class LineCut(wiring.Component):
 
     def _group(self, m, step):
         """Counts the rows of a group; whether this is the last one."""
-        row, last = Signal(range(self.config.m_max)), Signal()
-        m.d.comb += last.eq(row == (2 << self.x.log_m) - 1)
-        with m.If(step):
-            m.d.sync += row.eq(Mux(last, 0, row + 1))
-        return last & step
+        return turns(m, step, (2 << self.x.log_m)[: self.config.m_max.bit_length()], "row") & step
 
     def _block(self, m, step):
         """Counts the pieces of a token and the tokens of a segment.
@@ -113,23 +110,20 @@ class LineCut(wiring.Component):
         is, or comes after, the last one of the segment.
         """
         cols, x = self.config.cols, self.x
-        part = Signal(range(most_channels(self.config) // cols + 1))
-        token, filling = Signal(len(x.tokens) + 1), Signal()
-        token_ends, block_ends, final = Signal(), Signal(), Signal()
+        most_parts = most_channels(self.config) // cols
+        token_ends = turns(m, step, (x.channels // cols)[: most_parts.bit_length()], "part")
+        filling, row = Signal(), Signal(range(cols))
+        block_ends, final = Signal(), Signal()
+        last_token = turns(m, step & token_ends & ~filling, x.tokens, "token")
         m.d.comb += [
-            token_ends.eq(part + 1 == x.channels // cols),
-            block_ends.eq(token_ends & token[: cols.bit_length() - 1].all()),
-            final.eq(filling | (token_ends & (token + 1 == x.tokens))),
+            block_ends.eq(token_ends & row.all()),
+            final.eq(filling | (token_ends & last_token)),
         ]
         with m.If(step):
-            m.d.sync += [part.eq(Mux(token_ends, 0, part + 1)), filling.eq(final & ~block_ends)]
-            with m.If(token_ends):
-                m.d.sync += token.eq(Mux(final & block_ends, 0, token + 1))
+            m.d.sync += [row.eq(row + token_ends), filling.eq(final & ~block_ends)]
         return block_ends, filling, final
 
     def _check_lines(self, m, line_ends, final):
         """The last tokens, and no others, end in a segment's last line."""
-        line, last = Signal(self.x.lines.shape()), Signal()
-        m.d.comb += [last.eq(line + 1 == self.x.lines), self.failed.eq(line_ends & (final ^ last))]
-        with m.If(line_ends):
-            m.d.sync += line.eq(Mux(last, 0, line + 1))
+        last = turns(m, line_ends, self.x.lines, "line")
+        m.d.sync += self.failed.eq(line_ends & (final ^ last))

@@ -12,6 +12,7 @@ from sparsat.hw.load import Load
 from sparsat.hw.load_walk import half_lines, rows_of_line
 from sparsat.hw.parts import Parts
 from sparsat.hw.sore import pattern_fault
+from sparsat.hw.tally import tally
 from sparsat.hw.timing import ROOM
 
 PLANES = {"values": False, "indices": True}
@@ -103,9 +104,8 @@ class LoadB(Load):
             m.d.comb += chunks.failure.eq(Error.FIELD)
 
         m.d.comb += chunks.hold.eq(self._busy(m, chunks, full & ~copied & arrange.mark.end))
-        waiting = Signal(range(ROOM + 1))
-        m.d.sync += waiting.eq(waiting + asked - arrange.passed)
-        return full, Mux(copied, tag.end, arrange.mark.end), waiting != ROOM
+        waiting = tally(m, asked, arrange.passed, ROOM)
+        return full, Mux(copied, tag.end, arrange.mark.end), ~waiting[-1]
 
     def _plane(self, m, plane, copied, row_valid, row, half, full):
         """A line that is `copied`, or a row, goes behind what is there of the chunk.

@@ -1,15 +1,18 @@
 """Through the loops of a LOAD: which bursts it asks for."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.axi import line_bits
+from sparsat.hw.burst_words import BURST_BITS
 from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Mode, Opcode
 from sparsat.hw.isa.site import half_rows_b, half_values_a
+from sparsat.hw.later import later
+from sparsat.hw.tally import Countdown
 from sparsat.hw.timing import BURST
 
 
@@ -56,10 +59,11 @@ class LoadWalk(wiring.Component):
     x : In(fields_layout)
         The same instruction from the next cycle on.
     chunk : In(1)
-        In the cycle before the chunk's first burst, at the latest, and not before the cycle after
+        The next chunk's first burst is there `SETUP` - 2 cycles later. Not before the cycle after
         the last burst of the chunk before, or after `begin`.
     burst : Out(burst_layout), step : In(1)
-        The burst to ask for; the next one from the cycle after `step` on.
+        The burst to ask for; the next one from the cycle after `step` on. It comes from a register:
+        what the loops are at is the burst after it.
     """
 
     def __init__(self, *, config: SATConfig, opcode: Opcode):
@@ -82,63 +86,63 @@ class LoadWalk(wiring.Component):
         planes = ["", "index_"] if self.opcode is Opcode.LOAD_B else [""]
         bases = [self._base(m, plane, chunk_ends, last_inner) for plane in planes]
 
-        x, burst = self.x, self.burst
-        line, segment = Signal(self._address), Signal(self._address)
-        segments, lines = Signal(x.segments.shape()), Signal(x.lines.shape())
+        x, burst = self.x, Signal(burst_layout(self.config))
+        line, next_segment = Signal(self._address), Signal(self._address)
+        more_lines = Signal(x.lines.shape())  # of the segment, after the next one
+        segments = Countdown(x.segments.shape(), "segments")
         index = Signal()
-        room = Signal(range(half_lines(self.config, self.opcode) + 1))
+        most = half_lines(self.config, self.opcode)
+        room, room_after = (Signal(range(-BURST, most + 1)) for _ in range(2))
+
+        strides = [self._in_lines(x[plane + "segment_stride"]) for plane in planes]
+        stride, again = strides[0], x.lines - 1
+        copies, index_comes = Const(1, 1), Const(0, 1)
+        if len(planes) == 2:
+            has_index = Signal()
+            m.d.sync += has_index.eq(x.index_lines != 0)
+            copies, index_comes = x.mode == Mode.COPY, has_index & ~index
+            stride, again = Mux(index, strides[1], stride), Mux(index, x.index_lines - 1, again)
 
         def plane(number):
             """Begin with the first segment of a plane."""
-            size = half_lines(self.config, self.opcode, index=bool(number))
             return [
                 index.eq(number),
-                room.eq(size),
-                segments.eq(x.segments),
-                segment.eq(bases[number]),
+                room.eq(half_lines(self.config, self.opcode, index=bool(number))),
+                *segments.begin(x.segments),
                 line.eq(bases[number]),
-                lines.eq(x[planes[number] + "lines"]),
+                next_segment.eq(bases[number] + strides[number]),
+                more_lines.eq(x[planes[number] + "lines"] - 1),
             ]
 
-        copies = x.mode == Mode.COPY if len(planes) == 2 else 1
-        to_border = Signal(range(BURST + 1))
-        run_ends, plane_ends, more_planes, overflows = (Signal() for _ in range(4))
-        following = Signal(self._address)
+        few = Signal(BURST_BITS)
+        place, more_to_border = line[:BURST_BITS], (~line)[:BURST_BITS]
+        run_ends, plane_ends, advance = Signal(), Signal(), Signal()
         m.d.comb += [
-            to_border.eq(BURST - line[: BURST.bit_length() - 1]),
-            run_ends.eq(lines <= to_border),
-            plane_ends.eq(run_ends & (segments == 1)),
+            advance.eq(later(m, self.chunk) | (self.step & ~self.burst.full)),
+            few.eq(more_lines),
+            run_ends.eq((more_lines >> BURST_BITS == 0) & (place + few < BURST)),
+            plane_ends.eq(run_ends & segments.last),
+            room_after.eq(room - burst.count),
             burst.line.eq(line),
-            burst.count.eq(Mux(run_ends, lines, to_border)),
+            burst.count.eq(Mux(run_ends, few, more_to_border) + 1),
             burst.index.eq(index),
-            burst.full.eq(plane_ends & ~more_planes),
+            burst.full.eq(plane_ends & ~index_comes),
             burst.end.eq(burst.full & last_chunk),
-            overflows.eq(copies & (burst.count > room)),
-            burst.outside.eq((line >> line_bits(self.config) != 0) | overflows),
-            chunk_ends.eq(self.step & burst.full),
-            following.eq(segment + self._in_lines(x.segment_stride)),
+            burst.outside.eq((line >> line_bits(self.config) != 0) | (copies & (room_after < 0))),
+            chunk_ends.eq(advance & burst.full),
         ]
-        if len(planes) == 2:
-            m.d.comb += [
-                more_planes.eq(~index & (x.index_lines != 0)),
-                following.eq(
-                    segment + self._in_lines(Mux(index, x.index_segment_stride, x.segment_stride))
-                ),
-            ]
-        with m.If(self.step):
+        with m.If(advance):
             m.d.sync += [
-                line.eq(line + burst.count),
-                lines.eq(lines - burst.count),
-                room.eq(room - burst.count),
+                self.burst.eq(burst),
+                line.eq(line + more_to_border + 1),
+                more_lines.eq(more_lines - more_to_border - 1),
+                room.eq(room_after),
             ]
             with m.If(run_ends):
-                m.d.sync += [segments.eq(segments - 1), segment.eq(following), line.eq(following)]
-                m.d.sync += lines.eq(x.lines)
-                if len(planes) == 2:
-                    with m.If(index):
-                        m.d.sync += lines.eq(x.index_lines)
-                    with m.If(plane_ends & more_planes):
-                        m.d.sync += plane(1)
+                m.d.sync += [line.eq(next_segment), next_segment.eq(next_segment + stride)]
+                m.d.sync += [*segments.step(), more_lines.eq(again)]
+                with m.If(segments.last & index_comes):
+                    m.d.sync += plane(len(planes) - 1)
         with m.If(self.chunk):
             m.d.sync += plane(0)
         return m
@@ -146,16 +150,15 @@ class LoadWalk(wiring.Component):
     def _loops(self, m):
         """Count the chunks. Returns whether one ends now (to be set), whether it is the last of
         the inner loop, whether it is the last of all."""
-        chunk_ends, last_inner, last_chunk = Signal(), Signal(), Signal()
-        outer, inner = Signal(self.x.outer.shape()), Signal(self.x.inner.shape())
-        m.d.comb += [last_inner.eq(inner == 1), last_chunk.eq(last_inner & (outer == 1))]
+        chunk_ends = Signal()
+        outer, inner = (Countdown(self.x[name].shape(), name) for name in ("outer", "inner"))
         with m.If(self.begin):
-            m.d.sync += [outer.eq(self.first.outer), inner.eq(self.first.inner)]
+            m.d.sync += [*outer.begin(self.first.outer), *inner.begin(self.first.inner)]
         with m.Elif(chunk_ends):
-            m.d.sync += inner.eq(inner - 1)
-            with m.If(last_inner):
-                m.d.sync += [outer.eq(outer - 1), inner.eq(self.x.inner)]
-        return chunk_ends, last_inner, last_chunk
+            m.d.sync += inner.step()
+            with m.If(inner.last):
+                m.d.sync += [*outer.step(), *inner.begin(self.x.inner)]
+        return chunk_ends, inner.last, inner.last & outer.last
 
     def _base(self, m, plane, chunk_ends, last_inner):
         """The line at which the chunk's part of a plane begins."""

@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.axi import ADDRESS_BITS, line_bits
 from sparsat.hw.axi_lite import axi_lite_signature
-from sparsat.hw.bursts import BURST_BITS
+from sparsat.hw.burst_words import BURST_BITS
 from sparsat.hw.config import SATConfig
 from sparsat.hw.control import Control
 from sparsat.hw.core import Core

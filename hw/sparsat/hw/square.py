@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.config import SATConfig
+from sparsat.hw.tally import tally
 from sparsat.hw.timing import UPDATE_AHEAD
 
 SLOTS = 1 << UPDATE_AHEAD.bit_length()
@@ -94,14 +95,13 @@ class Steps(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        waiting = Signal(range(SLOTS + 1))
+        waiting = tally(m, self.come, self.last, SLOTS)
         begins = self.word == 0
         m.d.comb += [
-            self.valid.eq((waiting != 0) & (self.room | ~begins)),
+            self.valid.eq(waiting[0] & (self.room | ~begins)),
             self.first.eq(self.valid & begins),
             self.last.eq(self.valid & (self.word == self._words - 1)),
         ]
-        m.d.sync += waiting.eq(waiting + self.come - self.last)
         with m.If(self.valid):
             m.d.sync += self.word.eq(self.word + 1)
         with m.If(self.last):

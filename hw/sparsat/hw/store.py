@@ -14,6 +14,7 @@ from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode, Sem
 from sparsat.hw.store_lines import StoreLines
 from sparsat.hw.store_walk import StoreWalk, row_layout, unit_bytes
+from sparsat.hw.tally import Countdown, tally
 from sparsat.hw.timing import BURST, ROOM
 
 
@@ -102,17 +103,17 @@ class Store(wiring.Component):
         in_line = (self.config.line_bytes // unit_bytes(self.config) - 1).bit_length()
         in_burst = in_line + (BURST - 1).bit_length()
         opens, first = Signal(init=1), Signal(line_bits(self.config))
-        line, next_unit = Signal.like(first), Signal(in_burst)
+        line, last_unit = Signal.like(first), Signal(in_burst)
         ends, begins = Signal(), Signal.like(first)
         m.d.comb += [
             line.eq(row.unit >> in_line),
-            next_unit.eq(row.unit + 1 + x.wide),
-            ends.eq(row.last | (next_unit == 0)),
+            last_unit.eq(row.unit | x.wide),  # wide rows begin at even ones
+            ends.eq(row.last | last_unit.all()),
             begins.eq(first),
             lines.place.unit.eq(row.unit),
             lines.place.wide.eq(x.wide),
             lines.place.begins.eq(opens | (row.unit[:in_line] == 0)),
-            lines.place.ends.eq(ends | (next_unit[:in_line] == 0)),
+            lines.place.ends.eq(ends | last_unit[:in_line].all()),
         ]
         with m.If(opens):
             m.d.comb += begins.eq(line)
@@ -127,16 +128,17 @@ class Store(wiring.Component):
         m.d.comb += [staged.i.valid.eq(walk.step & ends), staged.i.payload.eq(request)]
 
         # A burst is served for as many cycles as it has lines, from the one in which it begins on.
-        open_, left = Signal(range(ROOM + 1)), Signal(range(BURST + 1))
-        served, asked = Signal(), self.request.payload
-        with m.If(left != 0):
-            m.d.sync += left.eq(left - 1)
-            m.d.comb += served.eq(left == 1)
-        with m.If(self.request.valid & self.request.ready):
-            m.d.sync += left.eq(asked.count - 1)
-            m.d.comb += served.eq(asked.count == 1)
-        m.d.sync += open_.eq(open_ + (walk.step & opens) - served)
-        return lines.room & (~opens | (open_ != ROOM))
+        left, asked = Countdown(range(BURST + 1), "lines_left"), self.request.payload.count
+        begun, serving, served = Signal(), Signal(), Signal()
+        m.d.comb += [
+            begun.eq(self.request.valid & self.request.ready),
+            served.eq(Mux(begun, asked == 1, serving & left.last)),
+        ]
+        m.d.sync += [*left.step(), serving.eq(serving & ~left.last)]
+        with m.If(begun):
+            m.d.sync += [*left.begin(asked - 1), serving.eq(asked != 1)]
+        full = tally(m, walk.step & opens, served, ROOM)[-1]
+        return lines.room & ~(opens & full)
 
     def _bad_fields(self, x):
         counts = ("outer", "inner", "rows", "d1_count", "d2_count", "d3_count")

@@ -29,8 +29,8 @@ def place_layout(config: SATConfig) -> StructLayout:
 class StoreLines(wiring.Component):
     """Rounds rows to FP16, or leaves them as they are, and collects them to lines.
 
-    A line is there `WRITE` cycles after its last row is read, at the latest. Rows may only be read
-    where there is `room`.
+    A line is there `WRITE` + 1 cycles after its last row is read, at the latest: its burst begins a
+    cycle after that read, or later. Rows may only be read where there is `room`.
 
     Parameters
     ----------
@@ -44,7 +44,8 @@ class StoreLines(wiring.Component):
         ... and here are its values, `READ` cycles later.
     o : Out(stream of line_layout)
     room : Out(1)
-        Fewer than `LINES` lines, with those still on their way, wait to be taken.
+        Fewer than `LINES` lines, with those still on their way, wait to be taken. From a register:
+        two more may have been read since.
     """
 
     def __init__(self, *, config: SATConfig):
@@ -74,8 +75,7 @@ class StoreLines(wiring.Component):
             row = _registered(m, row)
         waiting = Signal(range(LINES + 1))
         begun, taken = self.valid & self.place.ends, self.o.valid & self.o.ready
-        m.d.sync += waiting.eq(waiting + begun - taken)
-        m.d.comb += self.room.eq(waiting != LINES)
+        m.d.sync += [waiting.eq(waiting + begun - taken), self.room.eq(waiting < LINES - 2)]
         self._collect(m, row[0], place_layout(self.config)(row[1:]), Cat(narrow), wide)
         return m
 

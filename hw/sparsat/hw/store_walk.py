@@ -1,6 +1,6 @@
 """Through the loops of a STORE: which row of C goes where in memory."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -10,6 +10,8 @@ from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.isa.site import half_rows_c
+from sparsat.hw.later import later
+from sparsat.hw.tally import Countdown
 
 LEVELS = ("d1", "d2", "d3", "inner", "outer")
 """Loops over runs, the innermost first."""
@@ -52,7 +54,8 @@ class StoreWalk(wiring.Component):
     x : In(fields_layout)
         The same instruction from the next cycle on.
     row : Out(row_layout), step : In(1)
-        The row to move, from two cycles after `begin` on; the next one from the cycle after `step`.
+        The row to move, from three cycles after `begin` on; the next one from the cycle after
+        `step`. It comes from a register: what the loops are at is the row after it.
     """
 
     def __init__(self, *, config: SATConfig):
@@ -67,30 +70,35 @@ class StoreWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        x, row, rows = self.x, self.row, Signal(self.x.rows.shape())
+        x, row, rows = self.x, Signal.like(self.row), Countdown(self.x.rows.shape(), "rows")
+        advance = Signal()
         run_ends, level, lasts = self._loops(m)
         unit, new_unit = self._memory(m, run_ends, level)
         place, new_place = self._scratchpad(m, run_ends, level)
         m.d.comb += [
             row.row.eq(place),
             row.unit.eq(unit),
-            row.last.eq(rows == 1),
+            advance.eq(self.step | later(m, self.begin)),
+            row.last.eq(rows.last),
             row.full.eq(row.last & lasts[:3].all()),
             row.end.eq(row.last & lasts.all()),
             row.outside.eq(
                 (unit >> len(row.unit) != 0) | (place < 0) | (place >= half_rows_c(self.config))
             ),
-            run_ends.eq(self.step & row.last),
+            run_ends.eq(advance & row.last),
         ]
-        with m.If(self.step):
+        with m.If(advance):
             m.d.sync += [
-                rows.eq(Mux(row.last, x.rows, rows - 1)),
+                self.row.eq(row),
+                *rows.step(),
                 unit.eq(Mux(row.last, new_unit, unit + 1 + x.wide)),
                 place.eq(Mux(row.last, new_place, place + x.c_row)),
             ]
+        with m.If(run_ends):
+            m.d.sync += rows.begin(x.rows)
         with m.If(self.begin):
             m.d.sync += [
-                rows.eq(self.first.rows),
+                *rows.begin(self.first.rows),
                 unit.eq(self._in_units(self.first.address)),
                 place.eq(self.first.c_base),
             ]
@@ -102,13 +110,15 @@ class StoreWalk(wiring.Component):
         run_ends = Signal()
         level, lasts = Signal(len(LEVELS)), Signal(len(LEVELS))
         for k, name in enumerate(COUNTS):
-            left = Signal(self.x[name].shape(), name=f"left_{name}")
-            below = lasts[:k].all() if k else Value.cast(1)
-            m.d.comb += [lasts[k].eq(left == 1), level[k].eq(below & ~lasts[k])]
+            turns = Countdown(self.x[name].shape(), name)
+            below = lasts[:k].all() if k else Const(1, 1)
+            m.d.comb += [lasts[k].eq(turns.last), level[k].eq(below & ~turns.last)]
+            with m.If(run_ends & below):
+                m.d.sync += turns.step()
+                with m.If(turns.last):
+                    m.d.sync += turns.begin(self.x[name])
             with m.If(self.begin):
-                m.d.sync += left.eq(self.first[name])
-            with m.Elif(run_ends & below):
-                m.d.sync += left.eq(Mux(lasts[k], self.x[name], left - 1))
+                m.d.sync += turns.begin(self.first[name])
         return run_ends, level, lasts
 
     def _memory(self, m, run_ends, level):

@@ -50,12 +50,12 @@ TRANSPOSER_LATENCY = 3
 """From the last row of a block, in the transposer, to its first column."""
 UPDATE_AHEAD = 7
 """Squares that UPDATE reads ahead of its writes."""
-UPDATE_MASK = SORE_LATENCY + 3
+UPDATE_MASK = SORE_LATENCY + 4
 """From the last word of a square that UPDATE prunes to the first one that it updates, as far as
 that does not depend on the pattern, ..."""
 UPDATE_COMPUTED = 36
 """... from the last word of a square that it updates to its lines being ready to be written, ..."""
-UPDATE_COPIED = UPDATE_COMPUTED + TRANSPOSER_LATENCY + SORE_LATENCY + 2
+UPDATE_COPIED = UPDATE_COMPUTED + TRANSPOSER_LATENCY + SORE_LATENCY + 3
 """... and to those of its copies, as far as that does not depend on the pattern."""
 
 BANKS = 16

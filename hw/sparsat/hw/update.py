@@ -14,10 +14,12 @@ from sparsat.hw.float.pack import Narrow
 from sparsat.hw.gather import Gather
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.later import later
 from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.parts import Makers, Parts
 from sparsat.hw.sore import SORE
 from sparsat.hw.square import SLOTS, Square
+from sparsat.hw.tally import tally
 from sparsat.hw.timing import UPDATE_COMPUTED, UPDATE_MASK
 from sparsat.hw.update_copies import PLANES, UpdateCopy
 from sparsat.hw.update_faults import update_fault
@@ -162,7 +164,7 @@ class Update(wiring.Component):
         config = self.config
         m.submodules.mask = mask = UpdateMask(config=config, parts=self.parts)
         m.submodules.weights = weights = UpdateWeights(config=config, parts=self.parts)
-        pruned = x.copies & (x.n != 2 << x.log_m)
+        pruned = later(m, x.copies & (x.n != 2 << x.log_m))
         m.d.comb += [
             mask.x.eq(x),
             mask.line_valid.eq(line_of[READ.index("master")] & pruned),
@@ -185,9 +187,8 @@ class Update(wiring.Component):
         for side in SIDES:
             sources += [getattr(copies[side], plane) for plane in PLANES]
         square_ends = self._write(m, x.copies, pruned, sources)
-        under_way = Signal(range(SLOTS + 1))
-        m.d.sync += under_way.eq(under_way + weights.begins - square_ends)
-        m.d.comb += weights.room.eq(under_way != SLOTS)
+        under_way = tally(m, weights.begins, later(m, square_ends), SLOTS)
+        m.d.comb += weights.room.eq(~under_way[-1])
 
     def _wide(self, m, weights, name):
         """Lines of new weights or momenta."""

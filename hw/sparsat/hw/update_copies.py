@@ -15,6 +15,7 @@ from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.parts import Parts
 from sparsat.hw.sore import SORE
 from sparsat.hw.square import SLOTS, Square, Steps
+from sparsat.hw.tally import turns
 from sparsat.hw.turn import Turn
 from sparsat.hw.update_mask import lanes_like_wuve
 
@@ -75,14 +76,20 @@ class UpdateCopy(wiring.Component):
             sore.o.ready.eq(1),
         ]
         run_ends, square_ends = self._count(m, sore.o.valid)
-        m.d.comb += self.row.ready.eq(sore.o.valid & square_ends)
+        # Where the square under way begins, from a register.
+        held, start, sparse = Signal(), Signal.like(self.row.payload), Signal()
+        m.d.sync += sparse.eq(self.x.n != 2 << self.x.log_m)
+        m.d.comb += self.row.ready.eq(~held | (sore.o.valid & square_ends))
+        with m.If(self.row.ready):
+            m.d.sync += [held.eq(self.row.valid), start.eq(self.row.payload)]
         each = [
             sore.o.payload["indices"].word_select(lane, self.config.index_bits)
             for lane in range(self.config.wuve_lanes)
         ]
         indices = Cat(Cat(index, Const(0, INDEX))[:INDEX] for index in each)
         for plane, words in ((PLANES[0], sore.o.payload["values"]), (PLANES[1], indices)):
-            self._gather(m, plane, sore.o.valid, words, run_ends, square_ends)
+            wanted = sparse if plane == "indices" else 1
+            self._gather(m, plane, sore.o.valid & wanted, words, start, run_ends, square_ends)
         return m
 
     def _turned(self, m):
@@ -110,32 +117,30 @@ class UpdateCopy(wiring.Component):
         """Whether the word is the last of its part, of its square."""
         square = self.square
         word = Signal(range(square.row_words))
-        row, part = Signal.like(self.kept), Signal(range(square.parts))
+        part = Signal(range(square.parts))
         row_ends, run_ends, square_ends = Signal(), Signal(), Signal()
+        last_row = turns(m, valid & row_ends, self.kept, "row")
         m.d.comb += [
             row_ends.eq(word == square.row_words - 1),
-            run_ends.eq(row_ends & (row + 1 == self.kept)),
+            run_ends.eq(row_ends & last_row),
             square_ends.eq(run_ends & (part == square.parts - 1)),
         ]
         with m.If(valid):
             m.d.sync += word.eq(word + 1)
-            with m.If(row_ends):
-                m.d.sync += row.eq(row + 1)
             with m.If(run_ends):
-                m.d.sync += [row.eq(0), part.eq(part + 1)]
+                m.d.sync += part.eq(part + 1)
         return run_ends, square_ends
 
-    def _gather(self, m, plane, valid, words, run_ends, square_ends):
+    def _gather(self, m, plane, valid, words, start, run_ends, square_ends):
         index = plane == "indices"
         square, rows = self.square, rows_of_line(self.config, index=index)
         run_lines = -(-square.side // rows) + 1
         depth = SLOTS * square.parts * run_lines
         gather = Gather(config=self.config, bits=len(words), depth=depth)
         m.submodules[plane] = gather
-        sparse = self.x.n != 2 << self.x.log_m
-        first = self.row.payload[: (rows - 1).bit_length()]
+        first = start[: (rows - 1).bit_length()]
         m.d.comb += [
-            gather.valid.eq(valid & sparse if index else valid),
+            gather.valid.eq(valid),
             gather.word.eq(words),
             gather.start.eq(first << (square.row_words - 1).bit_length()),
             gather.run_ends.eq(run_ends),

@@ -1,6 +1,6 @@
 """Through the squares of a tensor, and where each one's operand copies begin."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -10,6 +10,7 @@ from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Opcode
 from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.square import Square
+from sparsat.hw.tally import Countdown
 
 ROW = 46
 """Bits of the number of a row of a copy: those that no memory holds are found to be outside."""
@@ -49,16 +50,15 @@ class SquareLoops(wiring.Component):
             x.taps,
             Mux(x.transposed, x.out_blocks, x.in_blocks),
         )
-        below = 1
+        below = Const(1, 1)
         for level, count in enumerate(counts):
-            left = Signal(count.shape(), name=f"left_{level}")
-            here = self.last[level]
-            m.d.comb += here.eq(below & (left == 1))
-            with m.If(self.begin):
-                m.d.sync += left.eq(count)
-            with m.Elif(self.step & below):
-                m.d.sync += left.eq(Mux(left == 1, count, left - 1))
-            below = here
+            left = Countdown(count.shape(), f"left_{level}")
+            with m.If(self.step & below):
+                m.d.sync += left.step()
+            with m.If(self.begin | (self.step & below & left.last)):
+                m.d.sync += left.begin(count)
+            m.d.comb += self.last[level].eq(below & left.last)
+            below = self.last[level]
         return m
 
 
@@ -136,8 +136,10 @@ class CopyRows(wiring.Component):
         dense = x.n == 2 << x.log_m
         line = Mux(dense, rows_of_line(self.config), rows_of_line(self.config, index=True))
         m.d.sync += pitch.eq((rows + (line - 1)) & ~(line - 1))
-        with m.If(in_blocks >> 32 != 0):
-            m.d.comb += self.beyond.eq(1)
+        with m.If(self.begin):
+            m.d.sync += self.beyond.eq(0)
+        with m.Elif(in_blocks >> 32 != 0):
+            m.d.sync += self.beyond.eq(1)
 
     def _natural(self, m, loops, tap_rows):
         """A block of columns further; back and a tap further; back and a block of rows further."""

@@ -8,11 +8,14 @@ from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from sparsat.hw.axi import line_bits
+from sparsat.hw.burst_words import BURST_BITS
 from sparsat.hw.config import SATConfig
 from sparsat.hw.instruction import fields_layout
 from sparsat.hw.isa.instructions import Opcode
+from sparsat.hw.later import later
 from sparsat.hw.load_walk import rows_of_line
 from sparsat.hw.square import SLOTS, Square
+from sparsat.hw.tally import tally
 from sparsat.hw.timing import BURST, UPDATE_AHEAD
 from sparsat.hw.update_loops import COPY_ROWS, ROW, SquareLoops
 
@@ -120,13 +123,16 @@ class UpdateRuns(wiring.Component):
         ahead, more = Signal(range(SLOTS + 1)), Signal()
         part, part_ends = Signal(range(self.square.parts)), Signal()
         sparse, read, written, end = Signal(), Signal(), Signal(), Signal()
-        final = Mux(x.copies, Mux(sparse, Run.TURNED_INDEX, Run.TURNED), Run.NEW_MOMENTUM)
-        m.d.sync += started.eq(self.begin)
+        final = Signal(Run, init=Run.NEW_MOMENTUM)  # the last kind of a square
+        m.d.sync += [started.eq(self.begin), sparse.eq(x.n != 2 << x.log_m)]
+        m.d.sync += final.eq(
+            Mux(x.copies, Mux(sparse, Run.TURNED_INDEX, Run.TURNED), Run.NEW_MOMENTUM)
+        )
         m.d.comb += [
             loops.begin.eq(started),
             loops.x.eq(x),
-            loops.step.eq(advance & valid & read),
-            sparse.eq(x.n != 2 << x.log_m),
+            # It may come a cycle later: two runs lie between.
+            loops.step.eq(later(m, advance & valid & read)),
             part_ends.eq((kind < Run.NATURAL) | (part == self.square.parts - 1)),
             read.eq(kind == Run.MOMENTUM),
             written.eq((kind == final) & part_ends),
@@ -199,38 +205,47 @@ class UpdateRuns(wiring.Component):
 
     def _cut(self, m, advance, following, run, unit):
         """The bursts of the run under way; then `run` comes, if there is a `following` one."""
-        valid, current = Signal(), Signal(self._run)
-        line = Signal(UNIT - self._line_log)
-        left, border = Signal(self._run.members["units"]), Signal(range(BURST + 1))
-        new, copies = Signal(range(SLOTS + 1)), Signal(range(SLOTS + 1))
-        run_ends, write, is_copy, ready = Signal(), Signal(), Signal(), Signal()
-        burst = self.burst
+        valid, current, burst = Signal(), Signal(self._run), self.burst
+        line, left = Signal(UNIT - self._line_log), Signal(self._run.members["units"])
+        outside, last, write, is_copy = (Signal() for _ in range(4))
+        frees, run_ends = Signal(), Signal()
+        new = tally(m, self.computed, frees & ~is_copy, SLOTS)
+        copies = tally(m, self.copied, frees & is_copy, SLOTS)
+        border = Signal(range(BURST + 1))
         m.d.comb += [
-            border.eq(BURST - line[: BURST.bit_length() - 1]),
+            border.eq(BURST - line[:BURST_BITS]),
             burst.line.eq(line),
-            burst.count.eq(Mux(left <= border, left, border)),
-            write.eq(current.kind >= Run.NEW_MASTER),
-            is_copy.eq(current.kind >= Run.NATURAL),
+            burst.count.eq(Mux(last, left, border)),
             burst.write.eq(write),
-            burst.end.eq(current.end & (left <= border)),
-            burst.outside.eq(valid & (line >> line_bits(self.config) != 0)),
-            ready.eq(~write | Mux(is_copy, copies != 0, new != 0)),
-            self.valid.eq(valid & ready),
-            run_ends.eq(self.step & (left <= border)),
+            burst.end.eq(current.end & last),
+            burst.outside.eq(outside),
+            self.valid.eq(valid & (~write | Mux(is_copy, copies[0], new[0]))),
+            run_ends.eq(self.step & last),
+            frees.eq(run_ends & current.frees),
             advance.eq(~valid | run_ends),
         ]
-        frees = run_ends & current.frees
-        m.d.sync += [
-            new.eq(new + self.computed - (frees & ~is_copy)),
-            copies.eq(copies + self.copied - (frees & is_copy)),
+        # Of what comes next: lines of the same run, or another run.
+        next_line, next_left = Signal.like(line), Signal.like(left)
+        first_line, first_left = Signal.like(line), Signal.like(left)
+        whole = (1 << self._line_log) - 1
+        m.d.comb += [
+            next_line.eq(line + border),
+            next_left.eq(left - border),
+            first_line.eq(unit >> self._line_log),
+            first_left.eq((unit[: self._line_log] + run.units + whole) >> self._line_log),
         ]
+        memory = line_bits(self.config)
         with m.If(self.step):
-            m.d.sync += [line.eq(line + burst.count), left.eq(left - burst.count)]
+            m.d.sync += [line.eq(next_line), left.eq(next_left)]
+            m.d.sync += [last.eq(left <= border + BURST), outside.eq(next_line >> memory != 0)]
         with m.If(advance):
-            whole = (1 << self._line_log) - 1
             m.d.sync += [
                 valid.eq(following),
                 current.eq(run),
-                line.eq(unit >> self._line_log),
-                left.eq((unit[: self._line_log] + run.units + whole) >> self._line_log),
+                write.eq(run.kind >= Run.NEW_MASTER),
+                is_copy.eq(run.kind >= Run.NATURAL),
+                line.eq(first_line),
+                left.eq(first_left),
+                last.eq(first_left + first_line[:BURST_BITS] <= BURST),
+                outside.eq(following & (first_line >> memory != 0)),
             ]

@@ -91,10 +91,10 @@ class Narrow(wiring.Component):
     i : In(32)
     o : Out(fmt.width)
 
-    Latency 2 cycles, one word per cycle.
+    Latency 3 cycles, one word per cycle.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, *, fmt: FloatFormat):
         self.fmt = fmt
@@ -108,39 +108,39 @@ class Narrow(wiring.Component):
         gap = FP32.bias - fmt.bias
 
         # Below the normal range the significand moves further right, the exponent stays 0.
-        small = Signal()
-        places = Signal(8)
-        significand = Signal(FP32.frac_bits + 1)
-        m.d.comb += [
-            small.eq(exp < gap + 1),
-            places.eq(Mux(small, gap + 1 - exp, 0)),
-            significand.eq(Mux(exp.any(), Cat(frac, 1), 0) if fmt.subnormals else Cat(frac, 1)),
-        ]
-        beyond = places > fmt.frac_bits + 2
-        shifted = Signal(len(significand))
-        m.d.comb += shifted.eq(significand >> Mux(beyond, 15, places[:4]))
-        lost = (significand & ~(shifted << Mux(beyond, 15, places[:4]))).any()
-
-        kept = Signal(fmt.width - 1)
-        guard, sticky, sign_1 = Signal(), Signal(), Signal()
-        over, nan = Signal(), Signal()
+        small = exp <= gap
+        beyond = exp < gap - fmt.frac_bits - 1
+        places, significand = Signal(4), Signal(FP32.frac_bits + 1)
+        exponent, sign_1, over_1, nan_1 = Signal(fmt.exp_bits), Signal(), Signal(), Signal()
         m.d.sync += [
-            # The leading one of a normal number counts as one more exponent step.
-            kept.eq(shifted[drop:] + (Mux(small, 0, exp - gap - 1) << fmt.frac_bits)),
-            guard.eq(shifted[drop - 1]),
-            sticky.eq(shifted[: drop - 1].any() | lost),
+            places.eq(Mux(beyond, 15, Mux(small, gap + 1 - exp[:4], 0))),
+            significand.eq(Cat(frac, 1)),
+            exponent.eq(Mux(small, 0, exp - gap)),
             sign_1.eq(sign),
-            over.eq(exp >= gap + fmt.exp_max),
-            nan.eq(exp.all() & frac.any()),
+            over_1.eq(exp >= gap + fmt.exp_max),
+            nan_1.eq(exp.all() & frac.any()),
         ]
         if not fmt.subnormals:
             with m.If(~exp.any()):
-                m.d.sync += [kept.eq(0), guard.eq(0)]
+                m.d.sync += significand.eq(0)
+
+        # `lost`: below the guard bit, which is number drop - 1 before it moves.
+        shifted = significand >> places
+        lost = Cat(bit & (places > n - (drop - 1)) for n, bit in enumerate(significand)).any()
+        kept = Signal(fmt.width - 1)
+        guard, sticky = Signal(), Signal()
+        sign_2, over_2, nan_2 = Signal(), Signal(), Signal()
+        m.d.sync += [
+            kept.eq(Cat(shifted[drop : FP32.frac_bits], exponent)),
+            guard.eq(shifted[drop - 1]),
+            sticky.eq(lost),
+            *(sign_2.eq(sign_1), over_2.eq(over_1), nan_2.eq(nan_1)),
+        ]
 
         rounded = Signal(fmt.width - 1)
         m.d.comb += rounded.eq(kept + (guard & (sticky | kept[0])))
         infinity = fmt.exp_max << fmt.frac_bits
-        m.d.sync += self.o.eq(Cat(Mux(over, infinity, rounded)[: fmt.width - 1], sign_1))
-        with m.If(nan):
+        m.d.sync += self.o.eq(Cat(Mux(over_2, infinity, rounded)[: fmt.width - 1], sign_2))
+        with m.If(nan_2):
             m.d.sync += self.o.eq(fmt.quiet_nan)
         return m
