@@ -41,7 +41,7 @@ def tail(m: Machine, each: LoadA) -> int:
     assert isinstance(each, LoadB)
     if each.mode == Mode.PRUNE:
         return each.n * (m.config.cols // m.config.sore_lanes) + 5
-    return each.channels + 3
+    return each.channels + 4
 
 
 def load_bursts(m: Machine, each: LoadA, o: int, i: int) -> Iterator[tuple[list[int], int]]:
@@ -181,8 +181,8 @@ def stages(c: SATConfig, x: Update) -> tuple[int, int]:
     square, turn = c.block * c.block // c.wuve_lanes, c.cols * row
     computed = 36
     if x.copies and x.n < x.m:
-        computed += square + 8 + x.m * row + (2 * (turn + 3) if x.transposed else 0)
-    return computed, computed + square + 10 + turn + x.n * row
+        computed += square + 9 + x.m * row + (2 * (turn + 3) if x.transposed else 0)
+    return computed, computed + square + 11 + turn + x.n * row
 
 
 def run(m: Machine, index: int, address: int, count: int, write: bool) -> Steps:

@@ -81,10 +81,12 @@ class Arrange(wiring.Component):
             words["values"].eq(cut.piece.word_select(cut.word, len(words["values"]))),
             words["n"].eq(x.n),
             words["log_m"].eq(x.log_m),
-            transposer.i.valid.eq(cut.valid & ~prune),
-            transposer.i.payload.eq(cut.piece),
             transposer.more.eq(later(m, x.channels // config.cols - 1)),
             *(sore.o.ready.eq(1), transposer.o.ready.eq(1)),
+        ]
+        m.d.sync += [
+            transposer.i.valid.eq(cut.valid & ~prune),
+            transposer.i.payload.eq(cut.piece),
         ]
         came = self._rows(m, prune, sore.o, transposer.o)
         self._marks(m, cut, came, Mux(prune, x.n, x.channels))

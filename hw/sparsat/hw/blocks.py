@@ -66,10 +66,8 @@ VARIED: dict[str, tuple[int, ...]] = {
     "a_regs": (16, 64),
     "b_regs": (32, 64),
     "a_link": (1,),
-    "a_scratch_kib": (1024,),
     "b_scratch_kib": (1024,),
     "c_scratch_kib": (1024,),
-    "sore_lanes": (4, 16),
     "sore_columns": (1, 4),
     "wuve_lanes": (4, 16),
     "wuve_columns": (1, 4),
@@ -179,7 +177,7 @@ BLOCKS = (
     Block("col_top", _part("col_top"), _cols, ("m_max",), place="b"),
     Block("col_bottom", _part("col_bottom"), _cols, place="c"),
     Block("conductor", lambda c, _: Conductor(config=c), _one),
-    Block("feeder", _feeder, feeders, ("channels", "a_scratch_kib"), place="row", scratch=True),
+    Block("feeder", _feeder, feeders, ("channels",), place="row", scratch=True),
     Block("row_buffer", lambda c, _: RowBuffer(config=c), _rows, ("m_max", "a_link"), place="row"),
     Block(
         "b_side",
@@ -224,7 +222,7 @@ BLOCKS = (
         "load_b",
         lambda c, p: LoadB(config=c, parts=p),
         _one,
-        ("cols", "channels", "sore_lanes", "m_max"),
+        ("cols", "channels", "m_max"),
     ),
     Block("store", lambda c, _: Store(config=c), _one, ("cols", "channels")),
     Block(

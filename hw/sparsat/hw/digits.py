@@ -1,8 +1,6 @@
 """Numbers in mixed radix: what the counters of EXEC are made of (docs/isa.md)."""
 
-from collections.abc import Sequence
-
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -15,18 +13,6 @@ class Digits:
     """A number: d0 below the first count, d1 below the second, d2 the rest; and itself, `whole`."""
 
     LAYOUT = StructLayout({"d0": DIGIT, "d1": DIGIT, "d2": DIGIT, "whole": DIGIT + 1})
-
-    @staticmethod
-    def after(value, counts: Sequence[ValueLike], by: ValueLike = 1) -> Value:
-        """The number `by` larger, where d0 + `by` is at most its count."""
-        over0 = value.d0 + by == counts[0]
-        over1 = over0 & (value.d1 + 1 == counts[1])
-        return Cat(
-            Mux(over0, 0, value.d0 + by)[:DIGIT],
-            Mux(over1, 0, value.d1 + over0)[:DIGIT],
-            (value.d2 + over1)[:DIGIT],
-            (value.whole + by)[: DIGIT + 1],
-        )
 
 
 class Sum(wiring.Component):

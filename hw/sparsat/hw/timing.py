@@ -47,7 +47,9 @@ BUFFER = 2
 SORE_LATENCY = 5
 """From the last word of a group, in SORE, to the first one that is kept."""
 TRANSPOSER_LATENCY = 3
-"""From the last row of a block, in the transposer, to its first column."""
+"""From the last row of a block, in the transposer, to its first column, ..."""
+TRANSPOSE = TRANSPOSER_LATENCY + 1
+"""... and from the last line of one, before it."""
 UPDATE_AHEAD = 7
 """Squares that UPDATE reads ahead of its writes."""
 UPDATE_MASK = SORE_LATENCY + 4

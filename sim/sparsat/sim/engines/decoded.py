@@ -27,7 +27,7 @@ from sparsat.hw.isa.instructions import (
 )
 from sparsat.hw.timing import (
     SORE_LATENCY,
-    TRANSPOSER_LATENCY,
+    TRANSPOSE,
     Pace,
     array_pace,
     array_release,
@@ -226,7 +226,7 @@ def _load_b(config: SATConfig, each: LoadB) -> tuple[str, Fields]:
         rows = -(-each.tokens // config.cols) * each.channels
         fields["cost"] = values // config.cols
         fields["fill"] = rows - each.lines * fields["cost"]
-        fields["tail"] = each.channels + TRANSPOSER_LATENCY
+        fields["tail"] = each.channels + TRANSPOSE
     return "load", fields
 
 
