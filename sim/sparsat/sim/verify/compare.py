@@ -143,6 +143,10 @@ class Bench:
                 return
         if found.cycles != timing.cycles:
             self._differ("cycle", "register CYCLES", timing.cycles, found.cycles)
+        for engine, cycles in timing.stalls().items():
+            if found.stalls[engine] != cycles:
+                self._differ("cycle", f"register STALL_{engine}", cycles, found.stalls[engine])
+                return
 
     def _compare_bytes(self, expected: np.ndarray, got: np.ndarray) -> None:
         wrong = np.nonzero(expected != got)[0]
