@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from blocks import simulate
-from sparsat.hw.config import SATConfig, preset
+from sat_bed import SLOW, TINY
+from sparsat.hw.config import SATConfig
 from sparsat.hw.image import with_room
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.instructions import Halt, Instruction, Update
@@ -17,9 +18,6 @@ from sparsat.sim.functional import run
 from sparsat.sim.verify.campaign import new_bench
 from update_cases import random_update, random_updates
 
-TINY = preset("tiny")
-SLOW = TINY.with_(name="slow", cols=8, axi_bits=256, wuve_lanes=2, sore_lanes=8)
-"""Two parts of a square, four words of a row, a line that is one row of FP32."""
 CONFIGS = (TINY, SLOW)
 of_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 

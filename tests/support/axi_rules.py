@@ -5,7 +5,7 @@ Everything is read at rising edges, as the hardware reads it.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cocotb.triggers import RisingEdge
 
@@ -50,7 +50,7 @@ class Channel:
 class Bus:
     """All channels, and which answers are owed."""
 
-    def __init__(self, dut, prefix: str, channels: dict[str, Sequence[str]]):
+    def __init__(self, dut, prefix: str, channels: Mapping[str, Sequence[str]]):
         self._dut = dut
         self._channels = [Channel(dut, prefix, *each) for each in channels.items()]
         self._names = list(channels)

@@ -29,7 +29,7 @@ extern "C" int64_t run(uint8_t* bytes, uint64_t lines, uint64_t program, uint64_
     const auto context = std::make_unique<VerilatedContext>();
     const auto top = std::make_unique<Vtop>(context.get());
     Stalls stalls{seed, stall};
-    const MemoryOptions options{read_delay, write_delay, failing, failing + 1, 2, 0};
+    const MemoryOptions options{read_delay, write_delay, failing, failing + 1, 2, {}};
     AxiMemory memory(bytes, lines, LINE, BEAT, options, stalls);
     uint64_t count = 0, gift = 0, update = 0, moved = 0, written = 0, cycle = 0;
     const auto log = [&](uint64_t kind, uint64_t value) -> Event& {

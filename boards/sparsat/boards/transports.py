@@ -124,7 +124,7 @@ class XRT:
 
 
 class Simulated:
-    """The accelerator in Verilator: `size` bytes of memory, from `BASE` on behind each port."""
+    """The accelerator in Verilator: `size` bytes of memory, from `BASE` on behind port 0."""
 
     BASE = 1 << 32
     CYCLES = 10_000
@@ -148,7 +148,7 @@ class Simulated:
         have = self._memory.size // channels
         if size > have:
             raise ValueError(f"{size} bytes per channel, the simulated card has {have}")
-        return [self.BASE] * channels
+        return self._card.behaviour.bases[:channels]
 
     def write_memory(self, channel: int, offset: int, data: bytes) -> None:
         beat = self._lines.shape[2]

@@ -49,6 +49,11 @@ class Timing:
     instructions: np.ndarray
     waited: np.ndarray
 
+    def stalls(self) -> dict[str, int]:
+        """Cycles that each engine lacked semaphores."""
+        cycles = self.waited[:, : len(Sem)].sum(1)
+        return {engine.name: int(cycles[engine]) for engine in Engine if engine != Engine.FETCH}
+
 
 def run(
     config: SATConfig,

@@ -13,13 +13,16 @@ from torch import Tensor, nn
 
 from sparsat.algo.models.resnet9 import ResNet9
 from sparsat.algo.patterns import NMPattern
-from sparsat.hw.config import preset
+from sparsat.hw.config import SATConfig, preset
+from sparsat.sim.machine import Timing
 from sparsat.sim.training.compiled import compile_step
 from sparsat.sim.training.digits import NETWORKS, Digits
+from sparsat.sim.training.hardware import HardwareMachine
 from sparsat.sim.training.hyper import Hyper
 from sparsat.sim.training.machine import FunctionalMachine
 from sparsat.sim.training.reference import torch_losses
 from sparsat.sim.training.session import Mismatch, Session
+from sparsat.sim.verify.compare import Case
 
 HYPER = Hyper(rate=0.05, momentum=0.9, decay=5e-4, masked_decay=2e-4, scale=2.0**10)
 TINY = preset("tiny")
@@ -133,8 +136,9 @@ def test_losses_fall_as_in_pytorchs_own_training() -> None:
     np.testing.assert_allclose(found, own, atol=0.2)
 
 
-def test_one_overflowing_gradient_leaves_all_weights_alone() -> None:
-    session, batches = started("loud")
+@pytest.mark.parametrize("made", [FunctionalMachine, HardwareMachine])
+def test_one_overflowing_gradient_leaves_all_weights_alone(made: type) -> None:
+    session, batches = started("loud", machine=made(TINY))
     before = session.host.parameters()
     record = session.step(batches[0], replace(HYPER, scale=2.0**15))
     assert record.overflow
@@ -146,6 +150,37 @@ def test_one_overflowing_gradient_leaves_all_weights_alone() -> None:
     assert not session.step(batches[1], HYPER).overflow
     moved = session.host.parameters()
     assert not any(torch.equal(moved[name], before[name]) for name in moved)
+
+
+@pytest.fixture(scope="module")
+def hardware() -> HardwareMachine:
+    return HardwareMachine(TINY)
+
+
+@pytest.mark.parametrize("net", NETWORKS)
+def test_steps_on_the_hardware_equal_the_golden_model(net: str, hardware: HardwareMachine) -> None:
+    """And take the simulator's cycles: the machine compares them."""
+    session, batches = started(net, machine=hardware, batch=2)
+    count, before = hardware.bench.count.programs, session.host.parameters()
+    losses = [session.step(batch, HYPER).loss for batch in batches[:2]]
+    assert len(set(losses)) == 2
+    assert hardware.bench.count.programs == count + 2
+    for name, value in session.host.parameters().items():
+        assert torch.equal(value, session.golden.parameters[name])
+        assert not torch.equal(value, before[name]), name
+
+
+def test_a_cycle_that_differs_stops_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Case.timing
+
+    def later(case: Case, config: SATConfig) -> Timing:
+        timing = right(case, config)
+        return replace(timing, cycles=timing.cycles + 1)
+
+    monkeypatch.setattr(Case, "timing", later)
+    session, batches = started("loud", machine=HardwareMachine(TINY), batch=2)
+    with pytest.raises(RuntimeError, match="register CYCLES: expected"):
+        session.step(batches[0], HYPER)
 
 
 class Faulty(FunctionalMachine):

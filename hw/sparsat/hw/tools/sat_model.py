@@ -23,7 +23,7 @@ from sparsat.hw.image import OnVector
 from sparsat.hw.instruction import Error
 from sparsat.hw.isa.encoding import encode_program
 from sparsat.hw.isa.instructions import INSTRUCTION_BYTES, Instruction, Opcode
-from sparsat.hw.register_map import Control, Interrupt, State, Status
+from sparsat.hw.register_map import MOST_CHANNELS, Control, Interrupt, State, Status
 from sparsat.hw.sat import EVENTS
 from sparsat.hw.timing import BURST
 from sparsat.hw.tools.axi_harness import CPP, PINS, harness
@@ -33,6 +33,8 @@ EVENT = np.dtype([("cycle", np.int64), ("kind", np.uint64)])
 TIMES = np.dtype([(name, np.int64) for name in ("entered", "start", "end")])
 ACKNOWLEDGE = 2
 """Cycles from writing CONTROL to what that does."""
+APART = (1 << 36) + (3 << 12)
+"""Bytes from where one port's memory begins to where the next one's does."""
 SOONEST = 40
 """Cycles that the host takes for a VECTOR, at least."""
 
@@ -40,7 +42,8 @@ SOONEST = 40
 class _Options(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_uint64) for name in ("read_delay", "write_delay")),
-        *((name, ctypes.c_uint64) for name in ("fail_from", "fail_to", "response", "base")),
+        *((name, ctypes.c_uint64) for name in ("fail_from", "fail_to", "response")),
+        ("bases", ctypes.c_uint64 * MOST_CHANNELS),
         *((name, ctypes.c_uint32) for name in ("seed", "stall")),
     )
 
@@ -59,7 +62,7 @@ class Memory:
     failing : range
         Lines that are answered with `response`.
     base : int
-        Where memory begins, behind each port.
+        Where memory begins behind port 0; `bases` are those of all ports.
     """
 
     latency: int = 60
@@ -68,6 +71,10 @@ class Memory:
     failing: range = range(0)
     response: int = 2
     base: int = 0
+
+    @property
+    def bases(self) -> list[int]:
+        return [self.base + port * APART for port in range(MOST_CHANNELS)]
 
 
 @dataclass(frozen=True)
@@ -222,7 +229,7 @@ class Card(Host):
         code = _code(program)
         start = at * self.config.line_bytes
         self.memory[start : start + len(code)] = np.frombuffer(code, np.uint8)
-        bases = [self.behaviour.base] * self.config.channels
+        bases = self.behaviour.bases[: self.config.channels]
         self.start(start, len(code) // INSTRUCTION_BYTES, len(self.memory), bases)
 
     def result(self, program: Sequence[Instruction] | bytes) -> SatRun:
@@ -301,7 +308,7 @@ def _options(memory: Memory) -> _Options:
         fail_from=memory.failing.start,
         fail_to=memory.failing.stop,
         response=memory.response,
-        base=memory.base,
+        bases=(ctypes.c_uint64 * MOST_CHANNELS)(*memory.bases),
         seed=memory.seed,
         stall=int(256 * memory.stall),
     )

@@ -145,6 +145,10 @@ class Bench:
                 return
         if found.cycles != timing.cycles:
             self._differ("cycle", "register CYCLES", timing.cycles, found.cycles)
+        for engine, cycles in timing.stalls().items():
+            if found.stalls[engine] != cycles:
+                self._differ("cycle", f"register STALL_{engine}", cycles, found.stalls[engine])
+                return
 
     def _compare_bytes(
         self, case: "Case", changes: list[Change], expected: np.ndarray, got: np.ndarray

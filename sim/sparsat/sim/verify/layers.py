@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from sparsat.dataflow.ir import Conv, Layer, MatMul, Op, Step, Tensor, Update
 from sparsat.dataflow.schedule import SCHEDULES
-from sparsat.hw.config import SATConfig
+from sparsat.hw.config import GROUP_SIZES, SATConfig
 
 Pattern = tuple[int, int]
-PATTERNS: tuple[Pattern | None, ...] = (None, (2, 8), (1, 4), (2, 4), (4, 8), (3, 8), (2, 16))
 MOST_CHANNELS, MOST_PIXELS, MOST_IMAGES, MOST_TOKENS, MOST_HEADS = 32, 8, 2, 24, 2
 """A model's layers are cut to these."""
 LIMITS = (
@@ -54,13 +53,22 @@ def _random_conv(
     kh, kw = rng.choice([1, 1, 3, 3, 5]), rng.choice([1, 3, 3])
     stride = rng.choice([(1, 1), (1, 1), (2, 2), (2, 1)])
     padding = rng.choice([(0, 0), (kh // 2, kw // 2), (1, 1)])
-    h, w = rng.randint(kh, 9), rng.randint(kw, 9)
-    oh, ow = _out((h, w), (kh, kw), stride, padding, (1, 1))
-    pattern = rng.choice([each for each in PATTERNS if each is None or each[1] <= config.m_max])
+    dilation = rng.choice([(1, 1), (1, 1), (2, 2), (1, 2), (2, 1)])
+    h, w = (rng.randint(reach, 9) for reach in _reach((kh, kw), dilation))
+    oh, ow = _out((h, w), (kh, kw), stride, padding, dilation)
+    pattern = _random_pattern(rng, config)
     unit = pattern[1] if pattern else rng.choice([1, 2, 8])
     ci, co = (unit * rng.randint(1, max(40 // unit, 1)) for _ in range(2))
-    conv = Conv(rng.randint(1, 3), h, w, ci, oh, ow, co, kh, kw, stride, padding)
+    conv = Conv(rng.randint(1, 3), h, w, ci, oh, ow, co, kh, kw, stride, padding, dilation)
     return step_of(conv, first=rng.random() < 0.1), schedule, pattern
+
+
+def _random_pattern(rng: random.Random, config: SATConfig) -> Pattern | None:
+    """Any that prunes, or none."""
+    if rng.random() < 0.2:
+        return None
+    m = rng.choice([size for size in GROUP_SIZES if size <= config.m_max])
+    return rng.randrange(1, m), m
 
 
 def kinds_of(step: Step) -> Iterator[tuple[str, Step]]:
@@ -85,15 +93,20 @@ def _smaller(work: Conv | MatMul) -> Conv | MatMul:
     work = work.mirrored() if work.transposed else work
     n, groups = min(work.n, MOST_IMAGES), min(work.groups, 4)
     ci, co = (min(c // work.groups, MOST_CHANNELS // groups) * groups for c in (work.ci, work.co))
-    reach = [(k - 1) * d + 1 for k, d in zip((work.kh, work.kw), work.dilation, strict=True)]
+    reach = _reach((work.kh, work.kw), work.dilation)
     h, w = (min(size, max(MOST_PIXELS, r)) for size, r in zip((work.h, work.w), reach, strict=True))
     oh, ow = _out((h, w), (work.kh, work.kw), work.stride, work.padding, work.dilation)
     return replace(work, n=n, h=h, w=w, ci=ci, co=co, oh=oh, ow=ow, groups=groups)
 
 
+def _reach(kernel, dilation) -> list[int]:
+    """Pixels from a kernel's first to its last, both counted."""
+    return [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+
+
 def _out(size, kernel, stride, padding, dilation) -> tuple[int, int]:
     found = [
-        (s + 2 * p - (k - 1) * d - 1) // t + 1
-        for s, k, t, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+        (s + 2 * p - r) // t + 1
+        for s, r, t, p in zip(size, _reach(kernel, dilation), stride, padding, strict=True)
     ]
     return found[0], found[1]

@@ -95,10 +95,11 @@ struct Port {
     }
 };
 
-// How memory behaves; lines that fail are answered with `response`; each port's memory is at `base`.
+// How memory behaves; lines that fail are answered with `response`.
 struct MemoryOptions {
     uint64_t read_delay, write_delay;  // cycles to a read's first beat, to a write's response
-    uint64_t fail_from, fail_to, response, base;
+    uint64_t fail_from, fail_to, response;
+    uint64_t bases[4];  // where each port's memory begins
 };
 
 // Memory behind all ports. A valid answer stays until it is taken. `Wires` are the model's pins:
@@ -156,8 +157,8 @@ struct AxiMemory {
         for (unsigned p = 0; p < ports.size(); ++p) {
             Port& port = ports[p];
             Request ar = c.ar(p), aw = c.aw(p);
-            ar.address -= options.base;
-            aw.address -= options.base;
+            ar.address -= options.bases[p];
+            aw.address -= options.bases[p];
             const Beat w = c.w(p);
             const uint64_t ends[] = {w.strobe, w.last};
             port.ar.check(*c.ar_valid[p], *c.ar_ready[p], &ar, sizeof ar, cycle);
