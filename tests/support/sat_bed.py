@@ -24,8 +24,11 @@ from sparsat.sim.verify.layers import step_of
 from update_cases import random_update
 
 TINY = preset("tiny")
-SLOW = TINY.with_(name="slow", cols=8, axi_bits=128, channels=2, wuve_lanes=2, sore_lanes=8)
-"""Two parts of a square, four words of a row; a line, of two ports, that is one row of FP32."""
+SLOW = TINY.with_(
+    name="slow", rows=12, cols=8, axi_bits=128, channels=2, wuve_lanes=2, sore_lanes=8
+)
+"""Two feeders, the second for four rows; two parts of a square, four words of a row; a line, of two
+ports, that is one row of FP32."""
 BLOCK = BURST * TINY.line_bytes
 ROOM = 20
 """Blocks of memory behind the program: other ones may be longer."""

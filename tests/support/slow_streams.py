@@ -181,7 +181,7 @@ def stages(c: SATConfig, x: Update) -> tuple[int, int]:
     square, turn = c.block * c.block // c.wuve_lanes, c.cols * row
     computed = 36
     if x.copies and x.n < x.m:
-        computed += square + 9 + x.m * row + (2 * (turn + 3) if x.transposed else 0)
+        computed += square + 10 + x.m * row + (2 * (turn + 3) if x.transposed else 0)
     return computed, computed + square + 11 + turn + x.n * row
 
 

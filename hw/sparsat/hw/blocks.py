@@ -222,14 +222,14 @@ BLOCKS = (
         "load_b",
         lambda c, p: LoadB(config=c, parts=p),
         _one,
-        ("cols", "channels", "m_max"),
+        ("cols", "channels"),
     ),
     Block("store", lambda c, _: Store(config=c), _one, ("cols", "channels")),
     Block(
         "update",
         lambda c, p: Update(config=c, parts=p),
         _one,
-        ("cols", "channels", "wuve_lanes", "m_max"),
+        ("cols", "channels", "wuve_lanes"),
     ),
     Block("wuve_lane", lambda *_: WUVELane(), _wuve_lanes),
     Block(

@@ -25,12 +25,11 @@ from sparsat.hw.tools.verilog import to_verilog
 from sparsat.hw.tools.yosys import Resources
 
 FILE = Path(__file__).with_name("measured.json")
-DESIGNS = (preset("tiny"), preset("small"))
+DESIGNS = (preset("tiny"),)
 """Mapped as a whole, which nothing is fitted to."""
 MIXED = REFERENCE.with_(
     name="mixed",
     cols=8,
-    m_max=8,
     depth=8,
     a_regs=64,
     b_regs=32,

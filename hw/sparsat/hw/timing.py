@@ -52,7 +52,7 @@ TRANSPOSE = TRANSPOSER_LATENCY + 1
 """... and from the last line of one, before it."""
 UPDATE_AHEAD = 7
 """Squares that UPDATE reads ahead of its writes."""
-UPDATE_MASK = SORE_LATENCY + 4
+UPDATE_MASK = SORE_LATENCY + 5
 """From the last word of a square that UPDATE prunes to the first one that it updates, as far as
 that does not depend on the pattern, ..."""
 UPDATE_COMPUTED = 36

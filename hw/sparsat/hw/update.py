@@ -40,7 +40,7 @@ def part_makers(config: SATConfig) -> Makers:
     return {"wuve_lane": WUVELane, **kept, **marked}
 
 
-assert Narrow.latency + SORE.latency + 1 == UPDATE_MASK
+assert 2 + Narrow.latency + SORE.latency == UPDATE_MASK
 assert UpdateWeights.latency + 1 == UPDATE_COMPUTED
 
 
@@ -128,7 +128,9 @@ class Update(wiring.Component):
             runs.step.eq(self.request.valid & self.request.ready),
             self.request.valid.eq(chunks.run & runs.valid),
             self.request.payload.eq(request),
-            chunks.outside.eq(burst.outside | rows.beyond),
+            chunks.outside.eq(burst.outside),
+            # That is known before a burst goes there.
+            chunks.failure.eq(Mux(rows.beyond, Error.RANGE, Error.NONE)),
             chunks.full.eq(runs.step & burst.end),
             chunks.end.eq(runs.step & burst.end),
         ]

@@ -101,8 +101,9 @@ class UpdateMask(wiring.Component):
         with m.If(self.line_valid):
             m.d.sync += write.addr.eq(write.addr + 1)
         m.d.sync += part.eq(place)
-        words = read.data.word_select(part, 32 * self.config.wuve_lanes)
-        return later(m, steps.valid), words
+        word = Signal(32 * self.config.wuve_lanes)
+        m.d.sync += word.eq(read.data.word_select(part, len(word)))
+        return later(m, steps.valid, 2), word
 
     def _keep(self, m, valid, dropped):
         """Put marks where the words lie in memory."""

@@ -125,7 +125,7 @@ def largest(config: SATConfig, device: Device) -> SATConfig:
         config.with_(rows=rows, cols=cols, sore_lanes=min(config.sore_lanes, cols))
         for cols in (8, 16, 32, 64)
         if cols * 4 <= config.line_bytes
-        for rows in range(1, 129)
+        for rows in range(4, 129, 4)
     ]
     fitting = (each for each in found if fit(cost(each), device).fits)
     return max(fitting, key=lambda each: (each.cells, each.cols))

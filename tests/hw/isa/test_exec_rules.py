@@ -11,7 +11,7 @@ from sparsat.hw.config import preset
 from sparsat.hw.isa.instructions import Exec, Halt
 from sparsat.hw.isa.validate import validate
 
-NARROW = preset("tiny").with_(rows=2, a_scratch_kib=1, b_scratch_kib=1, c_scratch_kib=1)
+NARROW = preset("tiny").with_(rows=4, a_scratch_kib=1, b_scratch_kib=1, c_scratch_kib=1)
 VALUES, B_ROWS, C_ROWS = 256, 64, 32
 
 
