@@ -4,14 +4,16 @@ import re
 from dataclasses import replace
 from itertools import product
 
+import pytest
 from hypothesis import event, given, settings
+import pytest
 from hypothesis import strategies as st
 
 from sparsat.hw.config import preset
 from sparsat.hw.isa.instructions import Exec, Halt
 from sparsat.hw.isa.validate import validate
 
-NARROW = preset("tiny").with_(rows=4, a_scratch_kib=1, b_scratch_kib=1, c_scratch_kib=1)
+NARROW = preset("tiny").with_(rows=2, a_scratch_kib=1, b_scratch_kib=1, c_scratch_kib=1)
 VALUES, B_ROWS, C_ROWS = 256, 64, 32
 
 
@@ -158,3 +160,19 @@ def test_exec_reaches_what_the_loops_do(e, far):
     expected = slow_verdict(e)
     event(expected.split()[0])
     assert verdict(e) == expected
+
+
+def test_passes_that_begin_within_words_need_their_time():
+    """Eight rows of four values from the middle of a word on lie in three words, not in two."""
+    x = Exec(
+        ws=1, n=1, log_m=1, ir=4, is_=2, p=8, q_blocks=1, tiles_q=1, groups=2, passes=2, k=13,
+        a_shared=1, k0_count=16, k0_a=4, k0_x=0,
+    )  # fmt: skip
+    for rows in (8, 12):
+        validate(NARROW.with_(rows=rows), [x, Halt()])
+    odd = NARROW.with_(rows=10)
+    with pytest.raises(
+        ValueError, match="least_period is 0, it must be at least 12: 10 rows are no"
+    ):
+        validate(odd, [x, Halt()])
+    validate(odd, [replace(x, least_period=12), Halt()])

@@ -89,6 +89,11 @@ def _check_feeders(config: SATConfig, site: Site, e: Exec) -> None:
         site.need("least_period", period >= need, slow)
     if not e.a_shared:
         return
+    if e.ws != e.a_mn and config.rows % share:
+        # Tiles, or passes, may begin in the middle of a word for several rows.
+        need = entries * -(-(rows + share - 1) // share)
+        slow = f"at least {need}: {config.rows} rows are no whole words of {share}"
+        site.need("least_period", period >= need, slow)
     count = getattr(e, f"{digit}_count")
     used = (e.groups if e.ws else e.tiles_p * config.rows) if e.a_mn else _k_entries(config, e)
     if share == 1 or min(count, used) == 1:
