@@ -23,7 +23,7 @@ CARD, SMALL = preset("vcu1525"), preset("small")
 def card_with(channels):
     """As many columns as a line of so many ports holds."""
     cols = min(16 * channels, CARD.cols)
-    return CARD.with_(channels=channels, cols=cols, sore_lanes=cols, wuve_lanes=cols)
+    return CARD.with_(channels=channels, cols=cols, sore_lanes=cols, wuve_lanes=16)
 
 
 PORTS = [Port("clk", "in", 1), Port("rst", "in", 1), Port("s_axil_awaddr", "in", 12)]

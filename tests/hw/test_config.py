@@ -91,7 +91,7 @@ def test_presets_go_by_their_names():
         "tiny": (4, 4),
         "small": (8, 8),
         "vcu1525": (32, 32),
-        "vcu1525_max": (60, 32),
+        "vcu1525_max": (32, 32),
     }
     assert all(preset(name) is config and config.name == name for name, config in PRESETS.items())
 

@@ -15,7 +15,8 @@ from sparsat.hw.load_walk import rows_of_line
 BRAM18_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 """Bits of a word and words of a half of a block RAM."""
 URAM_WIDTH, URAM_DEPTH = 72, 4096
-INDEX_BITS = 4
+INDEX_BITS = 9
+"""An index of four bits is written alone, so it takes a byte with its parity bit."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from sparsat.hw.device import KINDS
 CLOCK_MARGIN = 1.1
 """The estimated path knows no distance, fan-out or congestion: by this much it may be longer."""
 CLOCK_STEP_HZ = 5e6
+BETWEEN = "from block to block"
 
 
 class _Curve:
@@ -128,7 +129,14 @@ class Cost:
 
 def cost(config: SATConfig) -> Cost:
     """The estimate."""
-    return Cost(config, [_cost_of(block, config) for block in BLOCKS])
+    return Cost(config, [*(_cost_of(block, config) for block in BLOCKS), _between()])
+
+
+def _between() -> BlockCost:
+    """What lies between blocks: the slowest path of the designs that were mapped whole, whatever
+    the size."""
+    path_ps = max(sample.path_ps for sample in samples_of("sat"))
+    return BlockCost(BETWEEN, 1, "home", np.zeros(len(KINDS)), path_ps)
 
 
 def _cost_of(block: Block, config: SATConfig) -> BlockCost:

@@ -16,7 +16,7 @@ from sparsat.hw.config import PRESETS, SATConfig, preset
 from sparsat.hw.device import DEVICES, LIMIT, Device
 from sparsat.hw.floorplan import fit
 from sparsat.hw.memories import scratchpads
-from sparsat.hw.resource_model import CLOCK_MARGIN, BlockCost, cost, samples_of
+from sparsat.hw.resource_model import BETWEEN, CLOCK_MARGIN, BlockCost, cost, samples_of
 from sparsat.sim.boards import board
 from sparsat.sim.energy import watts
 from sparsat.sim.markdown import table
@@ -37,7 +37,7 @@ def block_rows(config: SATConfig) -> Rows:
     """Each block, `*` where its Verilog is no longer what was measured."""
     found = cost(config)
     for each in found.blocks:
-        mark = "" if _current(each.name) else " *"
+        mark = "" if each.name == BETWEEN or _current(each.name) else " *"
         yield (each.name + mark, str(each.count), *_logic(each.each), *_speed(each))
     yield ("all", "1", *_logic(found.total), *_speed(found.slowest))
 
@@ -74,9 +74,17 @@ def path_rows(config: SATConfig, count: int = 8) -> Rows:
     """The slowest paths by name, as they were at the reference."""
     slowest = sorted(cost(config).blocks, key=lambda block: -block.path_ps)[:count]
     for each in slowest:
-        (reference,) = (sample for sample in samples_of(each.name) if not sample.field)
+        reference = _reference(each.name)
         ns, mhz = _speed(each)
         yield each.name, f"`{reference.start}`", f"`{reference.end}`", ns, mhz
+
+
+def _reference(name: str) -> measure.Sample:
+    """A block where nothing is changed; or the whole design."""
+    if name == BETWEEN:
+        return max(samples_of("sat"), key=lambda sample: sample.path_ps)
+    (found,) = (sample for sample in samples_of(name) if not sample.field)
+    return found
 
 
 # -- the model against Yosys -----------------------------------------------------------------------
@@ -215,7 +223,8 @@ Machine `vcu1525`; block RAMs of 36 Kb. `*`: the block has changed since it was 
 Scratchpads are counted by their shape, in block RAM or UltraRAM:
 
 {pads}
-The slowest paths, from register or port to register or port:
+The slowest paths, from register or port to register or port; those from block to block are of the
+design mapped whole:
 
 {paths}
 A machine's clock is taken to be that of its slowest block with a margin of {margin} for what the
