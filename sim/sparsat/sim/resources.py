@@ -130,13 +130,18 @@ def fit_rows(device: Device) -> Rows:
 def largest(config: SATConfig, device: Device) -> SATConfig:
     """The machine with the most cells that fits, of those that differ in rows and columns."""
     found = [
-        config.with_(rows=rows, cols=cols, sore_lanes=min(config.sore_lanes, cols))
+        config.with_(rows=rows, cols=cols, **_lanes(config, cols))
         for cols in (8, 16, 32, 64)
         if cols * 4 <= config.line_bytes
         for rows in range(4, 129, 4)
     ]
     fitting = (each for each in found if fit(cost(each), device).fits)
     return max(fitting, key=lambda each: (each.cells, each.cols))
+
+
+def _lanes(config: SATConfig, cols: int) -> dict[str, int]:
+    """No more than columns."""
+    return {name: min(getattr(config, name), cols) for name in ("sore_lanes", "wuve_lanes")}
 
 
 def throughput_rows() -> Rows:

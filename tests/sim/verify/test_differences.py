@@ -45,7 +45,7 @@ class Wrong:
         times = timing.instructions.copy()
         times["end"][0] += self.late
         overflow = flags.overflow ^ self.overflow
-        return SatRun(State.DONE, timing.cycles, Error.NONE, 0, overflow, {}, times)
+        return SatRun(State.DONE, timing.cycles, Error.NONE, 0, overflow, timing.stalls(), times)
 
 
 @pytest.fixture
