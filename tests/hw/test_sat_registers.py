@@ -22,7 +22,7 @@ def test_what_is_written_while_a_program_runs_is_for_the_next_one(name, stall):
         card.write(name, OTHER[name])
         assert card.wait(20_000_000)
         assert (card.state(), card.read("ERROR")) == (State.DONE, 0)
-        assert bed.memory[: len(bed.after)].tobytes() == bed.after
+        assert bed.memory[: len(bed.after)].tobytes() == bed.after.tobytes()
         assert card.read(name) == OTHER[name]
         bed.works(limit=20_000_000)
 
