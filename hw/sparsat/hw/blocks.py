@@ -127,7 +127,7 @@ LINE_ROWS = {2: changed("channels", 1), 4: changed("channels", 2), 16: changed("
 
 def value_of(config: SATConfig, field: str) -> float:
     """Of a field; `channels` is what all ports move, `line_rows` are rows of B in a line,
-    `sore_columns` those that a lane of SORE has."""
+    `sore_columns` and `wuve_columns` those that a lane of SORE has, and of UPDATE's."""
     if field == "channels":
         return config.line_bytes / 64
     if field == "line_rows":
